@@ -1,0 +1,73 @@
+// Enforces the import table of docs/architecture.md: which room of src/ may import which.
+// Also: a folder is entered through its index.ts only where it has one (tests may look inside), and no file is
+// longer than 600 lines. Prints one line a violation; exit code 1 if there is any.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+
+const ALLOWED = {
+  util: [],
+  graph: ['util'],
+  onnx: ['graph', 'util'],
+  models: ['graph', 'onnx', 'util'],
+  granularity: ['graph', 'util'],
+  losses: ['graph', 'granularity', 'util'],
+  optimizers: ['graph', 'util'],
+  data: ['util'],
+  training: ['util', 'graph', 'onnx', 'models', 'granularity', 'losses', 'optimizers', 'data'],
+  evaluation: ['granularity', 'util'],
+  catalog: ['granularity', 'onnx', 'data', 'util'],
+  cli: [
+    'util',
+    'graph',
+    'onnx',
+    'models',
+    'granularity',
+    'losses',
+    'optimizers',
+    'data',
+    'training',
+    'evaluation',
+    'catalog',
+  ],
+};
+const MAXIMUM_LINES = 600;
+
+const root = join(import.meta.dirname, '..');
+const source = join(root, 'src');
+const problems = [];
+
+const files = readdirSync(root, { recursive: true })
+  .map(String)
+  .filter((file) => /^(src|test|bench|examples|scripts)\b/.test(file) && /\.(ts|tsx|mjs)$/.test(file))
+  .sort();
+
+for (const file of files) {
+  const path = join(root, file);
+  const text = readFileSync(path, 'utf8');
+  const lineCount = text.split('\n').length;
+  if (lineCount > MAXIMUM_LINES)
+    problems.push(`${file}: ${lineCount} lines, at most ${MAXIMUM_LINES}. Split it.`);
+  if (!file.startsWith(`src${sep}`)) continue;
+  const room = relative(source, path).split(sep)[0];
+  if (room.endsWith('.ts')) continue; // src/index.ts gathers the public names
+  const allowed = ALLOWED[room];
+  if (allowed === undefined) {
+    problems.push(`${file}: the room ${room}/ is not in the import table.`);
+    continue;
+  }
+  if (/\.test\.tsx?$/.test(file)) continue;
+  for (const match of text.matchAll(/(?:from|import)\s*\(?\s*['"](\.[^'"]+)['"]/g)) {
+    const target = resolve(dirname(path), match[1]);
+    const targetRoom = relative(source, target).split(sep)[0];
+    if (targetRoom === room) continue;
+    if (!allowed.includes(targetRoom)) {
+      problems.push(
+        `${file}: ${room}/ may not import ${targetRoom}/ (allowed: ${allowed.join(', ') || 'nothing'}).`,
+      );
+    }
+  }
+}
+
+for (const problem of problems) console.error(problem);
+if (problems.length > 0) process.exit(1);
+console.log(`layers: ${files.length} files, no violation`);
