@@ -13,9 +13,10 @@ const ALLOWED = {
   losses: ['graph', 'granularity', 'util'],
   optimizers: ['graph', 'util'],
   data: ['util'],
-  training: ['util', 'graph', 'onnx', 'models', 'granularity', 'losses', 'optimizers', 'data'],
+  bundle: ['granularity', 'onnx', 'data', 'util'],
+  training: ['util', 'graph', 'onnx', 'models', 'granularity', 'losses', 'optimizers', 'data', 'bundle'],
   evaluation: ['granularity', 'util'],
-  catalog: ['granularity', 'onnx', 'data', 'util'],
+  catalog: ['granularity', 'onnx', 'data', 'bundle', 'util'],
   cli: [
     'util',
     'graph',
@@ -27,6 +28,7 @@ const ALLOWED = {
     'data',
     'training',
     'evaluation',
+    'bundle',
     'catalog',
   ],
 };

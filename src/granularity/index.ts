@@ -1,0 +1,3 @@
+export * from './blending.js';
+export * from './fitting.js';
+export * from './schema.js';
