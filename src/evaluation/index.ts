@@ -1,0 +1,5 @@
+export * from './method-metrics.js';
+export * from './pairs.js';
+export { type Labels, type QueryMetrics, type RankingOptions, rankQueries } from './ranking.js';
+export * from './retrieval.js';
+export { dotProducts, type SimilarityBlock } from './similarity.js';
