@@ -1,0 +1,373 @@
+/**
+ * Operators that move elements without computing: reshape, transpose, expand, slice, pad, concatenate, split.
+ * Their shapes, axes and bounds are inputs in ONNX; here they must be constants.
+ */
+import { ShapeError } from '../util/index.js';
+import {
+  apply,
+  applyAll,
+  constant,
+  constantIntegers,
+  type Dimension,
+  formatShape,
+  int64,
+  type Operator,
+  sizeOf,
+  staticShape,
+  type Value,
+} from './ir.js';
+import { broadcastShapes, normalizeAxis, required, sameDataType, sumTo } from './shapes.js';
+
+/**
+ * The same elements in another shape. One size may be −1 (whatever remains); 0 keeps the input's size at that place,
+ * which is how a batch of unknown size is kept.
+ */
+export const reshape = (x: Value, shape: readonly number[]): Value => apply(Reshape, [x, int64(shape)]);
+
+/** Axes in another order: output axis i is input axis `order[i]`. Default: reversed. */
+export const transpose = (x: Value, order?: readonly number[]): Value => {
+  const permutation = order ?? x.shape.map((_, axis) => x.rank - 1 - axis);
+  return permutation.every((axis, i) => axis === i) ? x : apply(Transpose, [x], { perm: permutation });
+};
+
+/** Repeats along axes of size 1 (and new leading axes) to the shape. */
+export const expand = (x: Value, shape: readonly number[]): Value =>
+  formatShape(x.shape) === formatShape(shape) ? x : apply(Expand, [x, int64(shape)]);
+
+/** Joins along an axis. */
+export const concat = (values: readonly Value[], axis: number): Value =>
+  values.length === 1 ? (values[0] as Value) : apply(Concat, values, { axis });
+
+export interface SliceRange {
+  readonly axis: number;
+  /** First index; negative counts from the end. Default 0. */
+  readonly start?: number;
+  /** Index after the last; negative counts from the end. Default: the end. */
+  readonly end?: number;
+  /** Distance of indices, positive. Default 1. */
+  readonly step?: number;
+}
+
+/** A part along some axes. */
+export const slice = (x: Value, ranges: readonly SliceRange[]): Value =>
+  apply(Slice, [
+    x,
+    int64(ranges.map(({ start = 0 }) => start)),
+    int64(ranges.map(({ end = Number.MAX_SAFE_INTEGER }) => end)),
+    int64(ranges.map(({ axis }) => normalizeAxis(axis, x.rank, 'Slice'))),
+    int64(ranges.map(({ step = 1 }) => step)),
+  ]);
+
+/** The elements along some axes in reverse order. */
+export const reverse = (x: Value, axes: readonly number[]): Value =>
+  apply(Slice, [
+    x,
+    int64(axes.map(() => -1)),
+    int64(axes.map(() => -Number.MAX_SAFE_INTEGER)),
+    int64(axes.map((axis) => normalizeAxis(axis, x.rank, 'Slice'))),
+    int64(axes.map(() => -1)),
+  ]);
+
+/** Adds constant elements: `before[i]` and `after[i]` of them along axis i. */
+export const pad = (x: Value, before: readonly number[], after: readonly number[], fill = 0): Value =>
+  [...before, ...after].every((count) => count === 0)
+    ? x
+    : apply(Pad, [x, int64([...before, ...after]), constant(fill, [], { dataType: x.dataType })], {
+        mode: 'constant',
+      });
+
+/** Cuts along an axis into parts of the given sizes. */
+export const split = (x: Value, sizes: readonly number[], axis: number): readonly Value[] =>
+  applyAll(Split, [x, int64(sizes)], { axis: normalizeAxis(axis, x.rank, 'Split') });
+
+// --- operators ---
+
+function constantInput(value: Value | undefined, name: string, what: string): number[] {
+  const integers = constantIntegers(value);
+  if (integers === undefined)
+    throw new ShapeError(`${name}: ${what} must be constant, got a computed value.`);
+  return integers;
+}
+
+const Reshape: Operator = {
+  name: 'Reshape',
+  infer(inputs) {
+    const x = required(inputs[0], 'Reshape', 0);
+    const wanted = constantInput(inputs[1], 'Reshape', 'the shape');
+    const shape: Dimension[] = wanted.map((size, axis) => (size === 0 ? (x.shape[axis] ?? 0) : size));
+    const fail = () =>
+      new ShapeError(
+        `Reshape: the number of elements must stay, got ${formatShape(x.shape)} to [${wanted.join(', ')}].`,
+      );
+    // Named dimensions that are kept on both sides cancel; what is left must be numbers.
+    const named = (list: readonly Dimension[]) => list.filter((dimension) => typeof dimension === 'string');
+    const numbers = (list: readonly Dimension[]) =>
+      sizeOf(list.filter((dimension) => typeof dimension === 'number' && dimension !== -1) as number[]);
+    const hole = shape.indexOf(-1);
+    if (named(x.shape).join() === named(shape).join()) {
+      if (hole >= 0) {
+        const rest = numbers(shape);
+        const size = rest === 0 ? 0 : numbers(x.shape) / rest;
+        if (!Number.isInteger(size)) throw fail();
+        shape[hole] = size;
+      } else if (numbers(x.shape) !== numbers(shape)) throw fail();
+    } else if (hole >= 0 && named(shape).length === 0 && named(x.shape).length === 1) {
+      const rest = numbers(shape);
+      const factor = numbers(x.shape) / rest;
+      if (!Number.isInteger(factor)) throw fail();
+      shape[hole] = factor === 1 ? (named(x.shape)[0] as string) : `${factor}*${named(x.shape)[0]}`;
+    } else throw fail();
+    return [{ dataType: x.dataType, shape }];
+  },
+  vjp({ inputs, outputGradients }) {
+    return [reshape(outputGradients[0] as Value, staticShape(inputs[0] as Value, 'Reshape'))];
+  },
+};
+
+const Transpose: Operator = {
+  name: 'Transpose',
+  infer(inputs, attributes) {
+    const x = required(inputs[0], 'Transpose', 0);
+    const order =
+      (attributes.perm as readonly number[] | undefined) ?? x.shape.map((_, axis) => x.rank - 1 - axis);
+    if ([...order].sort((a, b) => a - b).some((axis, i) => axis !== i) || order.length !== x.rank) {
+      throw new ShapeError(
+        `Transpose: the order must name each axis of ${formatShape(x.shape)} once, got [${order.join(', ')}].`,
+      );
+    }
+    return [{ dataType: x.dataType, shape: order.map((axis) => x.shape[axis] as Dimension) }];
+  },
+  vjp({ inputs, attributes, outputGradients }) {
+    const rank = (inputs[0] as Value).rank;
+    const order =
+      (attributes.perm as readonly number[] | undefined) ??
+      Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
+    const inverse = order.map((_, axis) => order.indexOf(axis));
+    return [transpose(outputGradients[0] as Value, inverse)];
+  },
+};
+
+const Expand: Operator = {
+  name: 'Expand',
+  infer(inputs) {
+    const x = required(inputs[0], 'Expand', 0);
+    return [
+      {
+        dataType: x.dataType,
+        shape: broadcastShapes(x.shape, constantInput(inputs[1], 'Expand', 'the shape'), 'Expand'),
+      },
+    ];
+  },
+  vjp({ inputs, outputGradients }) {
+    return [sumTo(outputGradients[0] as Value, (inputs[0] as Value).shape)];
+  },
+};
+
+const Concat: Operator = {
+  name: 'Concat',
+  infer(inputs, attributes) {
+    const first = required(inputs[0], 'Concat', 0);
+    const axis = normalizeAxis(Number(attributes.axis), first.rank, 'Concat');
+    const shape = [...first.shape];
+    for (const value of inputs.slice(1) as Value[]) {
+      const fits =
+        value.rank === first.rank && value.shape.every((size, i) => i === axis || size === first.shape[i]);
+      if (!fits) {
+        throw new ShapeError(
+          `Concat: shapes must agree outside axis ${axis}, got ${formatShape(first.shape)} and ${formatShape(value.shape)}.`,
+        );
+      }
+      shape[axis] = (shape[axis] as number) + (value.shape[axis] as number);
+    }
+    return [{ dataType: sameDataType(inputs, 'Concat'), shape }];
+  },
+  vjp({ inputs, attributes, outputGradients }) {
+    const values = inputs as readonly Value[];
+    const axis = normalizeAxis(Number(attributes.axis), (values[0] as Value).rank, 'Concat');
+    return split(
+      outputGradients[0] as Value,
+      values.map((value) => staticShape(value, 'Concat')[axis] as number),
+      axis,
+    );
+  },
+};
+
+/** A slice's first index and number of elements along an axis, as ONNX clamps them. */
+function resolveRange(
+  size: number,
+  start: number,
+  end: number,
+  step: number,
+): { first: number; count: number } {
+  const clamp = (index: number, low: number, high: number) => Math.min(Math.max(index, low), high);
+  const fromFront = (index: number) => (index < 0 ? index + size : index);
+  if (step > 0) {
+    const first = clamp(fromFront(start), 0, size);
+    const last = clamp(fromFront(end), 0, size);
+    return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
+  }
+  const first = clamp(fromFront(start), -1, size - 1);
+  const last = clamp(fromFront(end), -1, size - 1);
+  return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
+}
+
+interface ResolvedSlice {
+  readonly axis: number;
+  readonly size: number;
+  readonly first: number;
+  readonly count: number;
+  readonly step: number;
+}
+
+function resolveSlice(inputs: readonly (Value | undefined)[]): ResolvedSlice[] {
+  const x = required(inputs[0], 'Slice', 0);
+  const starts = constantInput(inputs[1], 'Slice', 'starts');
+  const ends = constantInput(inputs[2], 'Slice', 'ends');
+  const axes = inputs[3] === undefined ? starts.map((_, i) => i) : constantInput(inputs[3], 'Slice', 'axes');
+  const steps = inputs[4] === undefined ? starts.map(() => 1) : constantInput(inputs[4], 'Slice', 'steps');
+  return axes.map((given, i) => {
+    const axis = normalizeAxis(given, x.rank, 'Slice');
+    const size = x.shape[axis];
+    if (typeof size !== 'number') {
+      throw new ShapeError(`Slice: the size along axis ${axis} must be known, got '${size}'.`);
+    }
+    const step = steps[i] as number;
+    return { axis, size, step, ...resolveRange(size, starts[i] as number, ends[i] as number, step) };
+  });
+}
+
+const Slice: Operator = {
+  name: 'Slice',
+  infer(inputs) {
+    const x = required(inputs[0], 'Slice', 0);
+    const shape = [...x.shape];
+    for (const { axis, count } of resolveSlice(inputs)) shape[axis] = count;
+    return [{ dataType: x.dataType, shape }];
+  },
+  /** Puts the gradient back between zeros: for steps over one, each element first gets zeros behind it. */
+  vjp({ inputs, outputGradients }) {
+    const x = inputs[0] as Value;
+    const zeros = () => x.shape.map(() => 0);
+    let gradient = outputGradients[0] as Value;
+    for (const { axis, size, first, count, step } of resolveSlice(inputs)) {
+      if (count === 0) return [expand(constant(0, [], { dataType: x.dataType }), staticShape(x, 'Slice'))];
+      let lowest = first;
+      if (step < 0) {
+        gradient = reverse(gradient, [axis]);
+        lowest = first + (count - 1) * step;
+      }
+      const stride = Math.abs(step);
+      if (stride > 1) {
+        const shape = staticShape(gradient, 'Slice');
+        const withUnit = [...shape.slice(0, axis + 1), 1, ...shape.slice(axis + 1)];
+        const after = withUnit.map((_, i) => (i === axis + 1 ? stride - 1 : 0));
+        gradient = reshape(
+          pad(
+            reshape(gradient, withUnit),
+            withUnit.map(() => 0),
+            after,
+          ),
+          shape.map((length, i) => (i === axis ? length * stride : length)),
+        );
+        // The last element's zeros may reach beyond the end.
+        const reach = Math.min(count * stride, size - lowest);
+        if (reach < count * stride) gradient = slice(gradient, [{ axis, end: reach }]);
+      }
+      const before = zeros();
+      const after = zeros();
+      before[axis] = lowest;
+      after[axis] = size - lowest - (gradient.shape[axis] as number);
+      gradient = pad(gradient, before, after);
+    }
+    return [gradient];
+  },
+};
+
+const Pad: Operator = {
+  name: 'Pad',
+  infer(inputs, attributes) {
+    const x = required(inputs[0], 'Pad', 0);
+    if ((attributes.mode ?? 'constant') !== 'constant') {
+      throw new ShapeError(`Pad: the mode must be 'constant', got '${attributes.mode}'.`);
+    }
+    const pads = constantInput(inputs[1], 'Pad', 'pads');
+    if (pads.length !== 2 * x.rank) {
+      throw new ShapeError(
+        `Pad: pads must have ${2 * x.rank} numbers for rank ${x.rank}, got ${pads.length}.`,
+      );
+    }
+    const shape = x.shape.map((size, axis) => {
+      const extra = (pads[axis] as number) + (pads[axis + x.rank] as number);
+      if (extra === 0) return size;
+      if (typeof size !== 'number') {
+        throw new ShapeError(`Pad: the size along axis ${axis} must be known, got '${size}'.`);
+      }
+      return size + extra;
+    });
+    return [{ dataType: x.dataType, shape }];
+  },
+  vjp({ inputs, outputGradients }) {
+    const x = inputs[0] as Value;
+    const shape = staticShape(x, 'Pad');
+    const pads = constantInput(inputs[1], 'Pad', 'pads');
+    const g = outputGradients[0] as Value;
+    // Negative pads cut; the gradient of a cut is a pad.
+    const ranges: SliceRange[] = [];
+    const before = shape.map(() => 0);
+    const after = shape.map(() => 0);
+    shape.forEach((_, axis) => {
+      const low = pads[axis] as number;
+      const high = pads[axis + x.rank] as number;
+      if (low > 0 || high > 0) {
+        ranges.push({ axis, start: Math.max(low, 0), end: (g.shape[axis] as number) - Math.max(high, 0) });
+      }
+      before[axis] = Math.max(-low, 0);
+      after[axis] = Math.max(-high, 0);
+    });
+    return [pad(ranges.length === 0 ? g : slice(g, ranges), before, after)];
+  },
+};
+
+const Split: Operator = {
+  name: 'Split',
+  infer(inputs, attributes) {
+    const x = required(inputs[0], 'Split', 0);
+    const axis = normalizeAxis(Number(attributes.axis ?? 0), x.rank, 'Split');
+    const size = x.shape[axis];
+    const count = Number(attributes.num_outputs ?? 0);
+    const sizes =
+      inputs[1] === undefined
+        ? Array.from({ length: count }, (_, i) => {
+            const chunk = Math.ceil(Number(size) / count);
+            return Math.min(chunk, Number(size) - i * chunk);
+          })
+        : constantInput(inputs[1], 'Split', 'sizes');
+    if (sizes.reduce((sum, part) => sum + part, 0) !== size) {
+      throw new ShapeError(`Split: sizes must add up to ${size}, got [${sizes.join(', ')}].`);
+    }
+    return sizes.map((part) => ({
+      dataType: x.dataType,
+      shape: x.shape.map((dimension, i) => (i === axis ? part : dimension)),
+    }));
+  },
+  vjp({ inputs, outputs, attributes, outputGradients }) {
+    const x = inputs[0] as Value;
+    const axis = normalizeAxis(Number(attributes.axis ?? 0), x.rank, 'Split');
+    const parts = outputs.map(
+      (output, i) =>
+        outputGradients[i] ??
+        expand(constant(0, [], { dataType: output.dataType }), staticShape(output, 'Split')),
+    );
+    return [concat(parts, axis)];
+  },
+};
+
+export const movementOperators = {
+  Reshape,
+  Transpose,
+  Expand,
+  Concat,
+  Slice,
+  Pad,
+  Split,
+} satisfies Record<string, Operator>;

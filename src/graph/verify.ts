@@ -1,0 +1,46 @@
+/**
+ * Checks that a graph is what it claims to be; run after every pass, since a wrong graph gives wrong numbers.
+ */
+import { GraphError } from '../util/index.js';
+import { formatShape, type Graph, type Node, type Value } from './ir.js';
+import { printNode } from './print.js';
+
+/**
+ * Verifies that each node comes after what it needs, that inferring its type again gives its type, and that every
+ * value that is used is an input, a constant, or made by a node of the graph.
+ * @throws GraphError printing the node at fault.
+ */
+export function verify(graph: Graph): Graph {
+  const available = new Set<Value>(graph.inputs.map(({ value }) => value));
+  const isAvailable = (value: Value) => value.origin.kind === 'constant' || available.has(value);
+  for (const node of graph.nodes) {
+    for (const value of node.inputs) {
+      if (value !== undefined && !isAvailable(value)) {
+        throw fault(node, 'a node must come after the values it uses');
+      }
+    }
+    const types = node.operator.infer(node.inputs, node.attributes);
+    if (types.length !== node.outputs.length) throw fault(node, `the node must have ${types.length} outputs`);
+    node.outputs.forEach((output, i) => {
+      const type = types[i];
+      if (type?.dataType !== output.dataType || formatShape(type.shape) !== formatShape(output.shape)) {
+        throw fault(node, `output ${i} must be ${type?.dataType} ${formatShape(type?.shape ?? [])}`);
+      }
+      available.add(output);
+    });
+  }
+  const names = new Set<string>();
+  for (const { name, value } of graph.outputs) {
+    if (!isAvailable(value))
+      throw new GraphError(`verify: output '${name}' must be made by a node of the graph.`);
+    if (names.has(name)) throw new GraphError(`verify: output names must be unique, got '${name}' twice.`);
+    names.add(name);
+  }
+  return graph;
+}
+
+// --- internal ---
+
+function fault(node: Node, requirement: string): GraphError {
+  return new GraphError(`verify: ${requirement}, got ${printNode(node, () => '?')}.`);
+}

@@ -1,0 +1,3 @@
+export { type ReadModel, readModel } from './read.js';
+export * from './session.js';
+export * from './write.js';
