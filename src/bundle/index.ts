@@ -1,0 +1,3 @@
+export * from './bundle.js';
+export * from './embedder.js';
+export * from './format.js';
