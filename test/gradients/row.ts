@@ -189,12 +189,11 @@ function compareDirection(
 ): void {
   const x = arrays[which] as NdArray;
   const direction = Float64Array.from(x.data, () => random.normal());
-  const step = STEP * Math.max(1, ...x.data.map(Math.abs));
   let size = 0;
   const loss = (sign: number) => {
     const moved = {
       shape: x.shape,
-      data: x.data.map((element, i) => element + sign * step * (direction[i] as number)),
+      data: x.data.map((element, i) => element + sign * STEP * (direction[i] as number)),
     };
     const y = row.reference(...arrays.map((array, i) => (i === which ? moved : array)));
     size = 0;
@@ -204,7 +203,7 @@ function compareDirection(
       return total + term;
     }, 0);
   };
-  const slope = (loss(1) - loss(-1)) / (2 * step);
+  const slope = (loss(1) - loss(-1)) / (2 * STEP);
   let product = 0;
   let scale = Math.abs(slope);
   gradient.data.forEach((element, i) => {
