@@ -10,18 +10,22 @@ import {
   type Dimension,
   int64,
   type Operator,
+  sizeOf,
   staticShape,
   type Value,
 } from './ir.js';
 import { matmul } from './linear-algebra.js';
-import { reshape, transpose } from './movement.js';
+import { reshapeExactly, transpose } from './movement.js';
 import { normalizeAxis, required } from './shapes.js';
 
 /** The slices of `x` along an axis that `indices` (int64) name. The gradient is dense. */
 export const gather = (x: Value, indices: Value, axis = 0): Value =>
   apply(Gather, [x, indices], { axis: normalizeAxis(axis, x.rank, 'Gather') });
 
-/** For each index a vector with a one at its place: `[…] → […, depth]` float32. An index outside gives zeros or counts from the end, as ONNX has it. */
+/**
+ * For each index a vector with a one at its place: `[…] → […, depth]` float32. Negative indices count from the end;
+ * an index outside gives zeros. Indices must have an axis.
+ */
 export const oneHot = (indices: Value, depth: number): Value =>
   apply(OneHot, [indices, int64([depth]), constant([0, 1])], { axis: -1 });
 
@@ -63,13 +67,13 @@ const Gather: Operator = {
     const shape = staticShape(x, 'Gather');
     const axis = normalizeAxis(Number(attributes.axis ?? 0), x.rank, 'Gather');
     const size = shape[axis] as number;
-    const count = staticShape(indices, 'Gather').reduce((product, dimension) => product * dimension, 1);
+    const count = sizeOf(staticShape(indices, 'Gather'));
     const rest = shape.filter((_, i) => i !== axis);
-    const taken = reshape(g, [...shape.slice(0, axis), count, ...shape.slice(axis + 1)]);
+    const taken = reshapeExactly(g, [...shape.slice(0, axis), count, ...shape.slice(axis + 1)]);
     const toFront = [axis, ...shape.map((_, i) => i).filter((i) => i !== axis)];
-    const rows = reshape(transpose(taken, toFront), [count, -1]);
-    const selection = transpose(oneHot(reshape(cast(indices, 'int64'), [count]), size));
-    const summed = reshape(matmul(selection, rows), [size, ...rest]);
+    const rows = reshapeExactly(transpose(taken, toFront), [count, sizeOf(rest)]);
+    const selection = transpose(oneHot(reshapeExactly(cast(indices, 'int64'), [count]), size));
+    const summed = reshapeExactly(matmul(selection, rows), [size, ...rest]);
     return [
       transpose(
         summed,
@@ -81,13 +85,17 @@ const Gather: Operator = {
 
 const OneHot: Operator = {
   name: 'OneHot',
-  infer(inputs) {
+  infer(inputs, attributes) {
     const indices = required(inputs[0], 'OneHot', 0);
     const depth = required(inputs[1], 'OneHot', 1);
     const values = required(inputs[2], 'OneHot', 2);
     if (depth.origin.kind !== 'constant')
       throw new ShapeError('OneHot: the depth must be constant, got a computed value.');
-    return [{ dataType: values.dataType, shape: [...indices.shape, Number(depth.origin.data[0])] }];
+    if (indices.rank === 0) throw new ShapeError('OneHot: indices must have an axis, got a scalar.');
+    const axis = normalizeAxis(Number(attributes.axis ?? -1), indices.rank + 1, 'OneHot');
+    const shape = [...indices.shape];
+    shape.splice(axis, 0, Number(depth.origin.data[0]));
+    return [{ dataType: values.dataType, shape }];
   },
   vjp: 'zero',
 };
@@ -108,11 +116,17 @@ const ArgMax: Operator = {
 
 const TopK: Operator = {
   name: 'TopK',
-  infer(inputs) {
+  infer(inputs, attributes) {
     const x = required(inputs[0], 'TopK', 0);
     const k = required(inputs[1], 'TopK', 1);
     if (k.origin.kind !== 'constant') throw new ShapeError('TopK: k must be constant, got a computed value.');
-    const shape: Dimension[] = [...x.shape.slice(0, -1), Number(k.origin.data[0])];
+    const axis = normalizeAxis(Number(attributes.axis ?? -1), x.rank, 'TopK');
+    const count = Number(k.origin.data[0]);
+    const size = x.shape[axis] as Dimension;
+    if (count < 0 || (typeof size === 'number' && count > size)) {
+      throw new ShapeError(`TopK: k must be in [0, ${size}], the size along axis ${axis}, got ${count}.`);
+    }
+    const shape = x.shape.map((dimension, i) => (i === axis ? count : dimension));
     return [
       { dataType: x.dataType, shape },
       { dataType: 'int64', shape },

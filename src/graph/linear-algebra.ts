@@ -3,8 +3,8 @@
  */
 import { ShapeError } from '../util/index.js';
 import { scale } from './elementwise.js';
-import { apply, type Dimension, formatShape, type Operator, staticShape, type Value } from './ir.js';
-import { reshape, transpose } from './movement.js';
+import { apply, type Dimension, formatShape, type Operator, sizeOf, staticShape, type Value } from './ir.js';
+import { reshapeExactly, transpose } from './movement.js';
 import { broadcastShapes, required, sameDataType, sumTo } from './shapes.js';
 
 /** Matrix product of the last two axes; leading axes broadcast. `[…, M, K] · […, K, N] → […, M, N]` */
@@ -43,22 +43,23 @@ const MatMul: Operator = {
     const [a, b] = inputs as [Value, Value];
     const aShape = staticShape(a, 'MatMul');
     const bShape = staticShape(b, 'MatMul');
-    const left = a.rank === 1 ? reshape(a, [1, ...aShape]) : a;
-    const right = b.rank === 1 ? reshape(b, [...bShape, 1]) : b;
+    const left = a.rank === 1 ? reshapeExactly(a, [1, ...aShape]) : a;
+    const right = b.rank === 1 ? reshapeExactly(b, [...bShape, 1]) : b;
     const batch = broadcastShapes(left.shape.slice(0, -2), right.shape.slice(0, -2), 'MatMul') as number[];
     const rows = left.shape[left.rank - 2] as number;
     const inner = left.shape[left.rank - 1] as number;
     const columns = right.shape[right.rank - 1] as number;
-    const g = reshape(outputGradients[0] as Value, [...batch, rows, columns]);
-    const gradientA = () => reshape(sumTo(matmul(g, matrixTranspose(right)), left.shape), aShape);
+    const g = reshapeExactly(outputGradients[0] as Value, [...batch, rows, columns]);
+    const gradientA = () => reshapeExactly(sumTo(matmul(g, matrixTranspose(right)), left.shape), aShape);
     const gradientB = () => {
       // One matrix for the whole batch: a single large product instead of a batch of small ones and their sum.
       if (right.rank === 2 && left.rank > 2) {
-        const flatA = reshape(left, [-1, inner]);
-        const flatG = reshape(g, [-1, columns]);
-        return reshape(matmul(matrixTranspose(flatA), flatG), bShape);
+        const allRows = sizeOf(batch) * rows;
+        const flatA = reshapeExactly(left, [allRows, inner]);
+        const flatG = reshapeExactly(g, [allRows, columns]);
+        return reshapeExactly(matmul(matrixTranspose(flatA), flatG), bShape);
       }
-      return reshape(sumTo(matmul(matrixTranspose(left), g), right.shape), bShape);
+      return reshapeExactly(sumTo(matmul(matrixTranspose(left), g), right.shape), bShape);
     };
     return [isNeeded[0] ? gradientA() : undefined, isNeeded[1] ? gradientB() : undefined];
   },
@@ -78,7 +79,14 @@ const Gemm: Operator = {
         `Gemm: inputs must be matrices with one inner size, got ${formatShape(a.shape)} and ${formatShape(b.shape)}.`,
       );
     }
-    return [{ dataType, shape: [rows as Dimension, columns as Dimension] }];
+    const shape = [rows as Dimension, columns as Dimension];
+    const c = inputs[2];
+    if (c !== undefined && formatShape(broadcastShapes(shape, c.shape, 'Gemm')) !== formatShape(shape)) {
+      throw new ShapeError(
+        `Gemm: the third input must broadcast to ${formatShape(shape)}, got ${formatShape(c.shape)}.`,
+      );
+    }
+    return [{ dataType, shape }];
   },
   vjp({ inputs, attributes, outputGradients, isNeeded }) {
     const [a, b, c] = inputs as [Value, Value, Value | undefined];

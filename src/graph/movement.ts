@@ -24,6 +24,10 @@ import { broadcastShapes, normalizeAxis, required, sameDataType, sumTo } from '.
  */
 export const reshape = (x: Value, shape: readonly number[]): Value => apply(Reshape, [x, int64(shape)]);
 
+/** The same elements in exactly that shape, where 0 is a size like any other: what a gradient rule needs. */
+export const reshapeExactly = (x: Value, shape: readonly number[]): Value =>
+  shape.includes(0) ? apply(Reshape, [x, int64(shape)], { allowzero: 1 }) : reshape(x, shape);
+
 /** Axes in another order: output axis i is input axis `order[i]`. Default: reversed. */
 export const transpose = (x: Value, order?: readonly number[]): Value => {
   const permutation = order ?? x.shape.map((_, axis) => x.rank - 1 - axis);
@@ -91,10 +95,19 @@ function constantInput(value: Value | undefined, name: string, what: string): nu
 
 const Reshape: Operator = {
   name: 'Reshape',
-  infer(inputs) {
+  infer(inputs, attributes) {
     const x = required(inputs[0], 'Reshape', 0);
     const wanted = constantInput(inputs[1], 'Reshape', 'the shape');
-    const shape: Dimension[] = wanted.map((size, axis) => (size === 0 ? (x.shape[axis] ?? 0) : size));
+    const shape: Dimension[] = wanted.map((size, axis) => {
+      if (size !== 0 || attributes.allowzero === 1) return size;
+      const kept = x.shape[axis];
+      if (kept === undefined) {
+        throw new ShapeError(
+          `Reshape: a 0 keeps the size at its place, which ${formatShape(x.shape)} must have, got [${wanted.join(', ')}].`,
+        );
+      }
+      return kept;
+    });
     const fail = () =>
       new ShapeError(
         `Reshape: the number of elements must stay, got ${formatShape(x.shape)} to [${wanted.join(', ')}].`,
@@ -120,7 +133,7 @@ const Reshape: Operator = {
     return [{ dataType: x.dataType, shape }];
   },
   vjp({ inputs, outputGradients }) {
-    return [reshape(outputGradients[0] as Value, staticShape(inputs[0] as Value, 'Reshape'))];
+    return [reshapeExactly(outputGradients[0] as Value, staticShape(inputs[0] as Value, 'Reshape'))];
   },
 };
 

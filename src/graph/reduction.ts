@@ -24,7 +24,7 @@ import {
   staticShape,
   type Value,
 } from './ir.js';
-import { expand, reshape } from './movement.js';
+import { expand, reshapeExactly } from './movement.js';
 import { normalizeAxis, required } from './shapes.js';
 
 export interface ReductionOptions {
@@ -116,7 +116,7 @@ function reduction(name: string, gradient: ReductionGradient): Operator {
       const shape = staticShape(x, name);
       const kept = shapeWithOnes(shape, axes) as number[];
       const count = sizeOf(axes.map((axis) => shape[axis] as number));
-      const withAxes = (value: Value) => (attributes.keepdims === 0 ? reshape(value, kept) : value);
+      const withAxes = (value: Value) => (attributes.keepdims === 0 ? reshapeExactly(value, kept) : value);
       return [
         gradient({ x, y: withAxes(outputs[0] as Value), g: withAxes(outputGradients[0] as Value), count }),
       ];

@@ -3,7 +3,7 @@
  */
 import { ShapeError } from '../util/index.js';
 import { type Dimension, formatShape, type Shape, type TensorType, type Value } from './ir.js';
-import { reshape } from './movement.js';
+import { reshapeExactly } from './movement.js';
 import { reduceSum } from './reduction.js';
 
 /**
@@ -34,7 +34,7 @@ export function sumTo(gradient: Value, shape: Shape): Value {
     if (axis < lead || (shape[axis - lead] === 1 && dimension !== 1)) axes.push(axis);
   });
   const summed = axes.length === 0 ? gradient : reduceSum(gradient, axes, { keepDimensions: true });
-  return summed.rank === shape.length ? summed : reshape(summed, shape as readonly number[]);
+  return summed.rank === shape.length ? summed : reshapeExactly(summed, shape as readonly number[]);
 }
 
 /** An axis counted from the front. @throws ShapeError when it is outside the rank. */

@@ -178,13 +178,6 @@ export const linearAlgebraRows: readonly Row[] = [
   },
   {
     operator: 'OneHot',
-    name: 'scalar',
-    inputs: [given([], [1], 'int64')],
-    build: (place) => graph.oneHot(place, 3),
-    reference: () => make([3], ([k]) => Number(k === 1)),
-  },
-  {
-    operator: 'OneHot',
     name: 'along the first axis, off and on values given',
     inputs: [given([3], [2, 0, 1], 'int64')],
     build: (places) => apply(operators.OneHot, [places, int64([4]), constant([-1, 5])], { axis: 0 }),

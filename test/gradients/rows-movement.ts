@@ -32,11 +32,6 @@ const RESHAPES: readonly (readonly [readonly number[], readonly number[], readon
     [0, 3],
     [0, 3],
   ],
-  [
-    [0, 3],
-    [3, 0],
-    [3, 0],
-  ],
 ];
 
 const PERMUTATIONS: readonly (readonly [readonly number[], readonly number[]])[] = [
@@ -238,6 +233,15 @@ export const movementRows: readonly Row[] = [
       inputs: [float(from)],
       build: (x) => graph.reshape(x, to),
       reference: ({ data }) => ({ shape: result, data }),
+    }),
+  ),
+  ...[[3, 0], [5, 0, 2], [0]].map(
+    (shape): Row => ({
+      operator: 'Reshape',
+      name: `[0, 3] to exactly [${shape}]`,
+      inputs: [float([0, 3])],
+      build: (x) => graph.reshapeExactly(x, shape),
+      reference: ({ data }) => ({ shape, data }),
     }),
   ),
   ...PERMUTATIONS.map(
