@@ -35,7 +35,7 @@ export function convolutionInputGradient(
   weight: Value,
   inputShape: readonly number[],
   geometry: WindowGeometry,
-  form: InputGradientForm = chooseInputGradientForm(g, weight, geometry),
+  form: InputGradientForm = chooseInputGradientForm(weight, geometry),
 ): Value {
   const { strides, pads, dilations, group } = geometry;
   const [, , height, width] = inputShape as Shape4;
@@ -89,7 +89,7 @@ export function convolutionWeightGradient(
   x: Value,
   weightShape: readonly number[],
   geometry: WindowGeometry,
-  form: WeightGradientForm = chooseWeightGradientForm(g, x, weightShape, geometry),
+  form: WeightGradientForm = chooseWeightGradientForm(g),
 ): Value {
   if (geometry.group > 1) return groupedWeightGradient(g, x, weightShape, geometry);
   return WEIGHT_GRADIENTS[form](g, x, weightShape as Shape4, geometry);
@@ -102,32 +102,22 @@ export function isUnitStride({ strides, dilations }: WindowGeometry): boolean {
 
 // --- internal ---
 
-function chooseInputGradientForm(g: Value, weight: Value, geometry: WindowGeometry): InputGradientForm {
-  const [, , rows, columns] = g.shape as Shape4;
+function chooseInputGradientForm(weight: Value, geometry: WindowGeometry): InputGradientForm {
   const [, , kernelHeight, kernelWidth] = weight.shape as Shape4;
+  const reach = [kernelHeight - 1, kernelWidth - 1];
   const padsFit = geometry.pads.every(
-    (count, side) =>
-      count <=
-      (side % 2 === 0 ? kernelHeight - 1 : kernelWidth - 1) * (geometry.dilations[side % 2] as number),
+    (count, side) => count <= (reach[side % 2] as number) * (geometry.dilations[side % 2] as number),
   );
-  return geometry.strides.every((step) => step === 1) && padsFit && rows * columns >= 400
-    ? 'flipped'
-    : 'transposed';
+  return geometry.strides.every((step) => step === 1) && padsFit ? 'flipped' : 'transposed';
 }
 
-function chooseWeightGradientForm(
-  g: Value,
-  x: Value,
-  weightShape: readonly number[],
-  geometry: WindowGeometry,
-): WeightGradientForm {
-  const [, , rows, columns] = g.shape as Shape4;
-  const [, , kernelHeight, kernelWidth] = weightShape as Shape4;
-  const channels = x.shape[1] as number;
-  if (channels <= 4) return 'swapped';
-  if (kernelHeight * kernelWidth === 1) return 'columns';
-  if (rows * columns <= 64 && isUnitStride(geometry)) return 'batchRows';
-  return 'columns';
+/** Below this many output pixels a product a picture is too small, and one over the whole batch wins. */
+const SMALL_MAP = 64;
+
+function chooseWeightGradientForm(g: Value): WeightGradientForm {
+  const [batch, , rows, columns] = g.shape as Shape4;
+  if (rows * columns > SMALL_MAP || batch === 1) return 'columns';
+  return 'batchColumns';
 }
 
 type WeightGradient = (g: Value, x: Value, weightShape: Shape4, geometry: WindowGeometry) => Value;
@@ -200,23 +190,29 @@ const WEIGHT_GRADIENTS: Readonly<Record<WeightGradientForm, WeightGradient>> = {
     const [, , rows, columns] = g.shape as Shape4;
     const [, , kernelHeight, kernelWidth] = weightShape;
     // Stride and dilation change places too; what the forward pass did not reach is cut from the end.
-    const cut = (size: number, count: number, kernel: number, axis: 0 | 1) =>
-      size +
-      pads[axis] +
+    const end = (size: number, count: number, kernel: number, axis: 0 | 1) =>
       (pads[axis + 2] as number) -
-      ((count - 1) * strides[axis] + dilations[axis] * (kernel - 1) + 1);
+      (size +
+        pads[axis] +
+        (pads[axis + 2] as number) -
+        ((count - 1) * strides[axis] + dilations[axis] * (kernel - 1) + 1));
+    const bottom = end(height, rows, kernelHeight, 0);
+    const right = end(width, columns, kernelWidth, 1);
+    // A convolution cannot pad by less than nothing.
+    const reached =
+      bottom < 0 || right < 0
+        ? slice(x, [
+            { axis: 2, end: height + Math.min(bottom, 0) },
+            { axis: 3, end: width + Math.min(right, 0) },
+          ])
+        : x;
     const result = apply(
       convolutionOperators.Conv,
-      [transpose(x, [1, 0, 2, 3]), transpose(g, [1, 0, 2, 3])],
+      [transpose(reached, [1, 0, 2, 3]), transpose(g, [1, 0, 2, 3])],
       {
         strides: dilations,
         dilations: strides,
-        pads: [
-          pads[0],
-          pads[1],
-          pads[2] - cut(height, rows, kernelHeight, 0),
-          pads[3] - cut(width, columns, kernelWidth, 1),
-        ],
+        pads: [pads[0], pads[1], Math.max(bottom, 0), Math.max(right, 0)],
         group: 1,
       },
     );

@@ -1,0 +1,3 @@
+export * from './clipping.js';
+export * from './optimizer.js';
+export * from './schedules.js';

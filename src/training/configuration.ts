@@ -1,0 +1,108 @@
+/**
+ * Everything that decides what a training run computes. A resolved configuration is printed, stored with the model, and
+ * reproduces it.
+ */
+import { z } from 'zod';
+import { CliError } from '../util/index.js';
+
+const lossFormat = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('soft-binomial-deviance'),
+    alpha: z.number().positive().default(2),
+    beta: z.number().default(0.5),
+    negativeCost: z.number().positive().default(25),
+    negativeWeight: z.number().positive().default(1),
+    positiveLink: z.number().min(0).default(0),
+    negativeLink: z.number().min(0).default(1),
+    slack: z.number().min(0).default(0),
+    source: z.enum(['predicted', 'labels', 'blend']).default('labels'),
+    mapping: z
+      .discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('identity') }),
+        z.strictObject({ kind: z.literal('power'), exponent: z.number().positive() }),
+        z.strictObject({ kind: z.literal('logistic'), slope: z.number(), middle: z.number() }),
+      ])
+      .default({ kind: 'identity' }),
+  }),
+  z.strictObject({
+    kind: z.literal('binomial-deviance'),
+    alpha: z.number().positive().default(2),
+    beta: z.number().default(0.5),
+    negativeCost: z.number().positive().default(25),
+    negativeWeight: z.number().positive().default(1),
+  }),
+  z.strictObject({ kind: z.literal('contrastive'), margin: z.number().positive().default(1) }),
+  z.strictObject({
+    kind: z.literal('triplet'),
+    margin: z.number().positive().default(0.2),
+    mining: z.enum(['semi-hard', 'batch-hard', 'all']).default('semi-hard'),
+  }),
+]);
+
+const optimizerFormat = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('adamw'),
+    weightDecay: z.number().min(0).default(0.1),
+    beta1: z.number().min(0).max(1).default(0.9),
+    beta2: z.number().min(0).max(1).default(0.999),
+  }),
+  z.strictObject({
+    kind: z.literal('sgd'),
+    weightDecay: z.number().min(0).default(0),
+    momentum: z.number().min(0).max(1).default(0.9),
+  }),
+]);
+
+export const trainingConfigurationFormat = z.strictObject({
+  seed: z.int().min(0).default(0),
+  steps: z.int().positive().default(1500),
+  network: z
+    .strictObject({
+      inputSize: z.int().positive().default(64),
+      widths: z.array(z.int().positive()).min(1).default([32, 64, 128, 256]),
+      blocks: z.array(z.int().positive()).default([1, 1, 1]),
+      normalization: z.enum(['batch', 'group', 'none']).default('batch'),
+      embeddingSize: z.int().positive().default(256),
+      pooling: z.enum(['flatten', 'average']).default('flatten'),
+    })
+    .prefault({}),
+  loss: lossFormat.prefault({ kind: 'soft-binomial-deviance' }),
+  /** λ, the weight of the attribute loss; 0 trains the embedding alone. */
+  attributeWeight: z.number().min(0).default(0.3),
+  labelSmoothing: z.number().min(0).max(1).default(0),
+  optimizer: optimizerFormat.prefault({ kind: 'adamw' }),
+  learningRate: z.number().positive().default(4e-3),
+  warmUpSteps: z.int().min(0).default(100),
+  gradientClip: z.number().positive().default(5),
+  /** Share of the averaged parameters that a step keeps; the average is what is judged and exported. */
+  averageDecay: z.number().min(0).max(1).default(0.99),
+  batch: z
+    .strictObject({
+      items: z.int().positive().default(32),
+      picturesPerItem: z.int().positive().default(4),
+      lookAlikeFraction: z.number().min(0).max(1).default(0),
+    })
+    .prefault({}),
+  /** Augmentation options by name; what is not named has the defaults of the data room. */
+  augmentation: z.record(z.string(), z.unknown()).default({}),
+  /** Steps between two judgements on the validation split. */
+  validateEvery: z.int().positive().default(500),
+  checkpointEvery: z.int().positive().default(250),
+});
+
+export type TrainingConfiguration = z.infer<typeof trainingConfigurationFormat>;
+/** What may be left out is left to the defaults. */
+export type TrainingConfigurationInput = z.input<typeof trainingConfigurationFormat>;
+
+/**
+ * Fills in the defaults.
+ * @throws CliError naming the setting at fault.
+ */
+export function resolveConfiguration(configuration: unknown): TrainingConfiguration {
+  const result = trainingConfigurationFormat.safeParse(configuration);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new CliError(
+    `configuration: ${issue?.path.join('.') || 'value'}: ${issue?.message}. See \`semblance train --help\`.`,
+  );
+}
