@@ -1,3 +1,4 @@
+export * from './graded.js';
 export * from './intervals.js';
 export * from './method-metrics.js';
 export * from './neighbours.js';

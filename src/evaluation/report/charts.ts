@@ -1,14 +1,14 @@
 /**
  * Plots as SVG text, drawn on the server: no script runs in the page. Colours are CSS variables of the page, so the
- * same plot is right in light and dark.
+ * same plot is right in light and dark. The key is HTML beside the plot, since only the browser can measure text.
  */
 import { BarChart, LineChart } from 'echarts/charts';
-import { GridComponent, LegendComponent } from 'echarts/components';
+import { GridComponent } from 'echarts/components';
 import { type EChartsCoreOption, init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
 import type { ReportCurve } from './data.js';
 
-use([BarChart, LineChart, GridComponent, LegendComponent, SVGRenderer]);
+use([BarChart, LineChart, GridComponent, SVGRenderer]);
 
 /** Colours of the series in order, as CSS variables. */
 export const SERIES_COLOURS = Array.from({ length: 6 }, (_, i) => `var(--series-${i + 1})`);
@@ -27,7 +27,6 @@ export interface LineChartOptions {
 export function lineChart({ id, curves, isPercent = false, hasPoints = false }: LineChartOptions): string {
   const format = isPercent ? percentage : compact;
   return draw(id, {
-    legend: legend(curves.map((curve) => curve.label)),
     grid: GRID,
     xAxis: {
       type: 'value',
@@ -62,7 +61,6 @@ export interface BarChartOptions {
 export function barChart({ id, groups, series }: BarChartOptions): string {
   const labelSize = series.length * groups.length > 12 ? 9 : 11;
   return draw(id, {
-    legend: legend(series.map((one) => one.label)),
     grid: GRID,
     xAxis: { type: 'category', data: [...groups], ...AXIS, axisTick: { show: false } },
     yAxis: {
@@ -109,10 +107,10 @@ export function thin(
 // --- internal ---
 
 const WIDTH = 540;
-const HEIGHT = 320;
+const HEIGHT = 290;
 const POINTS = 300;
 const FONT = 'system-ui, sans-serif';
-const GRID = { left: 46, right: 34, top: 52, bottom: 30 };
+const GRID = { left: 48, right: 12, top: 18, bottom: 30 };
 const AXIS = {
   axisLine: { lineStyle: { color: 'var(--line-strong)' } },
   axisTick: { show: false },
@@ -124,19 +122,6 @@ const AXIS = {
 
 const percentage = (value: number) => `${Math.round(100 * value)} %`;
 const compact = (value: number) => String(Number(value.toPrecision(3)));
-
-function legend(labels: readonly string[]) {
-  return {
-    data: [...labels],
-    left: 0,
-    top: 0,
-    icon: 'roundRect',
-    itemWidth: 12,
-    itemHeight: 12,
-    itemGap: 14,
-    textStyle: { color: 'var(--ink)', fontFamily: FONT, fontSize: 12 },
-  };
-}
 
 function draw(id: string, option: EChartsCoreOption): string {
   const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height: HEIGHT });

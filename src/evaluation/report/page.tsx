@@ -5,7 +5,7 @@
 import type { ComponentChildren } from 'preact';
 import { renderToString } from 'preact-render-to-string';
 import { DataError } from '../../util/index.js';
-import { barChart, lineChart } from './charts.js';
+import { barChart, lineChart, SERIES_COLOURS } from './charts.js';
 import type { ReportData, ReportPicture, ReportTraining } from './data.js';
 import { FailureCard, MarkLegend, QueryCard } from './pictures.js';
 import { STYLE } from './style.js';
@@ -113,6 +113,7 @@ function sectionsOf(data: ReportData): Section[] {
 
 function Methods({ data, hasPairs }: { data: ReportData; hasPairs: boolean }) {
   const levels = levelNames(data.methods);
+  const keys = data.methods.map((method) => method.label);
   const groups = levels.map((level) => data.levelLabels?.[level] ?? level);
   const series = (key: 'recallAt1' | 'mapAtR') =>
     data.methods.map(({ label, metrics }) => ({
@@ -138,11 +139,13 @@ function Methods({ data, hasPairs }: { data: ReportData; hasPairs: boolean }) {
       <div class="plots">
         <Plot
           title="Recall@1 by level"
+          keys={keys}
           words={inWords('recallAt1')}
           svg={barChart({ id: 'bars-recall', groups, series: series('recallAt1') })}
         />
         <Plot
           title="MAP@R by level"
+          keys={keys}
           words={inWords('mapAtR')}
           svg={barChart({ id: 'bars-map', groups, series: series('mapAtR') })}
         />
@@ -196,6 +199,7 @@ function Failures({ data }: { data: ReportData }) {
 }
 
 function Training({ training: { losses, validation } }: { training: ReportTraining }) {
+  const labels = (curves: ReportTraining['losses']) => curves.map((curve) => curve.label);
   const ends = (curves: ReportTraining['losses'], isPercent: boolean) =>
     curves
       .filter(({ points }) => points.length > 0)
@@ -209,11 +213,17 @@ function Training({ training: { losses, validation } }: { training: ReportTraini
   return (
     <div class="plots">
       {losses.length > 0 && (
-        <Plot title="Loss" words={ends(losses, false)} svg={lineChart({ id: 'losses', curves: losses })} />
+        <Plot
+          title="Loss by training step"
+          keys={labels(losses)}
+          words={ends(losses, false)}
+          svg={lineChart({ id: 'losses', curves: losses })}
+        />
       )}
       {validation.length > 0 && (
         <Plot
-          title="Recall@1 on validation"
+          title="Recall@1 on validation, by training step"
+          keys={labels(validation)}
           words={ends(validation, true)}
           svg={lineChart({ id: 'validation', curves: validation, isPercent: true, hasPoints: true })}
         />
@@ -261,10 +271,30 @@ function Licences({ data }: { data: ReportData }) {
 }
 
 // The SVG is drawn by us; the labels in it are escaped where it is drawn.
-function Plot({ title, words, svg }: { title: string; words: string; svg: string }) {
+function Plot({
+  title,
+  keys,
+  words,
+  svg,
+}: {
+  title: string;
+  keys: readonly string[];
+  words: string;
+  svg: string;
+}) {
   return (
     <figure>
       <figcaption>{title}</figcaption>
+      {keys.length > 1 && (
+        <ul class="keys">
+          {keys.map((label, i) => (
+            <li key={label}>
+              <span style={`background:${SERIES_COLOURS[i % SERIES_COLOURS.length]}`} aria-hidden="true" />
+              {label}
+            </li>
+          ))}
+        </ul>
+      )}
       <div role="img" aria-label={`${title}. ${words}`} dangerouslySetInnerHTML={{ __html: svg }} />
     </figure>
   );

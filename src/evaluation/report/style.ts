@@ -37,14 +37,15 @@ caption { text-align: left; padding-bottom: .5rem; caption-side: top; }
 th { font-weight: 600; text-align: left; }
 th, td { padding: .45rem .8rem; border-bottom: 1px solid var(--line); vertical-align: baseline; }
 thead th { border-bottom-color: var(--line-strong); font-size: .825rem; white-space: nowrap; }
-.numbers td, .numbers thead th[scope=col]:not(:first-child), .numbers thead th[scope=colgroup] { text-align: right; }
+.numbers td, .numbers thead th[scope=col]:not([rowspan]) { text-align: right; }
+.numbers thead th[scope=colgroup] { text-align: center; color: var(--ink-soft); }
 .numbers thead th[scope=colgroup] { border-left: 1px solid var(--line); }
 .numbers .starts { border-left: 1px solid var(--line); }
 .numbers { width: 100%; }
 .numbers tbody tr:first-child th { color: var(--accent); }
 .numbers tbody th small { display: block; font-weight: 400; color: var(--ink-soft); font-size: .8rem; }
 .best { font-weight: 700; }
-.interval { display: block; color: var(--ink-soft); font-size: .75rem; white-space: nowrap; }
+.interval { display: block; font-weight: 400; color: var(--ink-soft); font-size: .75rem; white-space: nowrap; }
 .heat th[scope=row], .heat thead th { font-weight: 500; white-space: nowrap; }
 .heat thead th:not(:first-child) { text-align: center; }
 .heat td { text-align: center; min-width: 4.6rem; border: 2px solid var(--paper); border-radius: .4rem; background: color-mix(in srgb, var(--accent) calc(var(--heat, 0) * 52%), var(--card)); }
@@ -56,6 +57,8 @@ summary { cursor: pointer; color: var(--accent); font-weight: 600; }
 figure { margin: 0; }
 .plots figure { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.1rem .6rem; }
 .plots figcaption { color: var(--ink); font-weight: 600; margin-bottom: .6rem; }
+.keys { display: flex; flex-wrap: wrap; gap: .15rem 1rem; margin: 0 0 .4rem; padding: 0; list-style: none; font-size: .8rem; }
+.keys span { display: inline-block; width: .7rem; height: .7rem; border-radius: .15rem; margin-right: .4rem; }
 .plot { display: block; width: 100%; height: auto; }
 .legend { display: flex; flex-wrap: wrap; gap: .4rem 1.5rem; margin: 1rem 0 0; padding: 0; list-style: none; font-size: .925rem; }
 .legend li { display: flex; align-items: center; gap: .5rem; }
@@ -66,7 +69,7 @@ figure { margin: 0; }
 .row + .row { border-top: 1px solid var(--line); }
 .row h4 { margin: 0; font-size: .825rem; font-weight: 600; color: var(--ink-soft); }
 .row h4 small { display: block; font-weight: 400; font-variant-numeric: tabular-nums; }
-.hits { display: grid; grid-template-columns: repeat(auto-fill, minmax(4.1rem, 1fr)); gap: .5rem; margin: 0; padding: 0; list-style: none; }
+.hits { display: grid; grid-template-columns: repeat(auto-fill, minmax(5rem, 1fr)); gap: .5rem; margin: 0; padding: 0; list-style: none; }
 .hits li { position: relative; max-width: 5.5rem; }
 img { display: block; object-fit: contain; background: #fff; border-radius: .4rem; }
 .hit { width: 100%; aspect-ratio: 1; border: 2px solid var(--line-strong); padding: 2px; }
@@ -76,7 +79,7 @@ img { display: block; object-fit: contain; background: #fff; border-radius: .4re
 .legend .mark { position: static; }
 .right .mark { background: var(--right); }
 .wrong .mark { background: var(--wrong); border-radius: .2rem; }
-.name { font-size: .72rem; line-height: 1.25; color: var(--ink-soft); overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; margin-top: .2rem; }
+.name { overflow-wrap: anywhere; font-size: .72rem; line-height: 1.25; color: var(--ink-soft); overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; margin-top: .2rem; }
 .failures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 31rem), 1fr)); gap: 1.25rem; margin: 1.5rem 0; }
 .failure { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.1rem; break-inside: avoid; }
 .failure > p { margin: 0 0 .7rem; font-size: .9rem; }
@@ -97,6 +100,7 @@ footer { margin-top: 4rem; border-top: 1px solid var(--line); padding-top: 1rem;
   .query > figure { display: flex; gap: 1rem; align-items: center; }
   .query > figure img { width: 5.5rem; height: 5.5rem; }
   .row { grid-template-columns: 1fr; gap: .35rem; }
+  .query .hits { grid-template-columns: repeat(auto-fill, minmax(4rem, 1fr)); }
   .row h4 small { display: inline; margin-left: .5rem; }
   .failure > div { grid-template-columns: 1fr 1fr; }
   .failure > div > div { grid-column: 1 / -1; }
