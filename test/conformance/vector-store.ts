@@ -141,7 +141,7 @@ export function vectorStoreConformance(name: string, { open, persistent }: Store
     ])('a filter that keeps %s still finds every one of the nearest', async (_, share) => {
       const { store } = await fresh();
       const random = Random.from(4);
-      const records = randomRecords(2000, 5).map((stored) => ({
+      const records = randomRecords(1000, 5).map((stored) => ({
         ...stored,
         fields: { ...stored.fields, share: [random.uniform() < share ? 'in' : 'out'] },
       }));
@@ -151,7 +151,7 @@ export function vectorStoreConformance(name: string, { open, persistent }: Store
       expect(await store.count(filter)).toBe(kept.length);
       for (let query = 0; query < 5; query++) {
         const nearTo = randomVector(random);
-        expectHits(await store.search(nearTo, { k: 15, filter }), naive(kept, nearTo, 15));
+        expectHits(await store.search(nearTo, { k: 8, filter }), naive(kept, nearTo, 8));
       }
     });
 
@@ -250,7 +250,7 @@ export function vectorStoreConformance(name: string, { open, persistent }: Store
           expect((await store.get([id]))[0]).toEqual(complete(stored));
           expect(await store.count([{ column: 'kind', anyOf: [value] }])).toBeGreaterThanOrEqual(1);
         }),
-        { numRuns: 25, seed: 8 },
+        { numRuns: 12, seed: 8 },
       );
     });
 

@@ -33,10 +33,10 @@ export async function openLanceStore(directory: string, shape: StoreShape): Prom
   try {
     // 0: each read asks for the newest version, so a reader sees what a writer elsewhere has acknowledged.
     const connection = await connect(directory, { readConsistencyInterval: 0 });
-    const table = await connection.createEmptyTable(TABLE, arrowSchema(shape), {
-      mode: 'create',
-      existOk: true,
-    });
+    const isThere = (await connection.tableNames()).includes(TABLE);
+    const table = isThere
+      ? await connection.openTable(TABLE)
+      : await connection.createEmptyTable(TABLE, arrowSchema(shape));
     await checkShape(directory, table, shape);
     const folder = join(directory, `${TABLE}.lance`);
     const synced = new Set<string>();
