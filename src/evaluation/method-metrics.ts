@@ -32,17 +32,17 @@ export interface MethodMetrics {
 /**
  * Judges the embeddings of one method. Where every row has a source and these form 2 or more groups, hits of the
  * query's own source group do not count, and with at most `MAXIMUM_SOURCES` sources `recallAt1` is the mean over
- * ordered pairs of sources. Otherwise it is plain retrieval.
+ * ordered pairs of sources (whatever the roles). Otherwise it is plain retrieval.
  * @param options as for `evaluateRetrieval`; its first level must be the item. `recallAt` defaults to [1, 5, 10] and
  * always holds 1.
  */
 export async function summariseMethod(options: Omit<RetrievalOptions, 'perQuery'>): Promise<MethodMetrics> {
+  const [first] = Object.entries(options.levels);
+  if (first === undefined) throw new RangeError('summariseMethod: levels must not be empty, got {}.');
   const rows = options.embeddings.length / options.dimension;
   const crossSource = options.crossSource ?? hasSeveralSources(rows, options);
   const recallAt = [...new Set([1, ...(options.recallAt ?? [1, 5, 10])])].sort((a, b) => a - b);
   const { levels } = await evaluateRetrieval({ ...options, crossSource, recallAt, perQuery: false });
-  const [first] = Object.entries(options.levels);
-  if (first === undefined) throw new RangeError('summariseMethod: levels must not be empty, got {}.');
   const [finest, items] = first;
   const source = options.source ?? options.sourceGroup;
   const pairs =

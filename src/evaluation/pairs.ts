@@ -2,7 +2,7 @@
  * One source asks, another answers: for each ordered pair of sources (a, b) that are not one design, the pictures by
  * a look for the same item by b. On the emoji this is "one artist's drawing finds another's".
  */
-import { DataError, type StartProgress } from '../util/index.js';
+import { DataError, type StartProgress, silentProgress } from '../util/index.js';
 import { checkRows, type Labels, rankQueries } from './ranking.js';
 import { sourceGroups, summariseQueries } from './retrieval.js';
 import type { SimilarityBlock } from './similarity.js';
@@ -69,20 +69,26 @@ export async function evaluatePairs(options: PairsOptions): Promise<PairsResult>
     );
   }
   const names = [...sources.keys()].sort();
+  const ordered = names
+    .flatMap((a) => names.map((b) => ({ name: `${a}->${b}`, from: sources.get(a)!, to: sources.get(b)! })))
+    .filter(({ from, to }) => from.group !== to.group);
   const pairs: Record<string, PairMetrics> = {};
-  for (const a of names) {
-    for (const b of names) {
-      const [from, to] = [sources.get(a)!, sources.get(b)!];
-      if (from.group === to.group) continue;
+  const progress = (options.progress ?? silentProgress)('pairs', ordered.length);
+  try {
+    for (const [done, { name, from, to }] of ordered.entries()) {
       const { item } = await rankQueries({
         ...options,
         levels: { item: options.items },
         queryRows: Int32Array.from(from.rows),
         galleryRows: Int32Array.from(to.rows),
+        progress: undefined,
       });
       const { recall, mapAtR, queries } = summariseQueries(item!, [1]);
-      if (queries > 0) pairs[`${a}->${b}`] = { recallAt1: recall[1]!, mapAtR, queries };
+      if (queries > 0) pairs[name] = { recallAt1: recall[1]!, mapAtR, queries };
+      progress.update(done + 1);
     }
+  } finally {
+    progress.stop();
   }
   const all = Object.values(pairs);
   return {

@@ -30,9 +30,6 @@ export function lineChart({ id, curves, isPercent = false, hasPoints = false }: 
     grid: GRID,
     xAxis: {
       type: 'value',
-      name: 'step',
-      nameLocation: 'end',
-      nameGap: 4,
       ...AXIS,
       splitLine: { show: false },
     },
@@ -108,14 +105,13 @@ export function thin(
 
 const WIDTH = 540;
 const HEIGHT = 290;
-const POINTS = 300;
+const POINTS = 160;
 const FONT = 'system-ui, sans-serif';
 const GRID = { left: 48, right: 12, top: 18, bottom: 30 };
 const AXIS = {
   axisLine: { lineStyle: { color: 'var(--line-strong)' } },
   axisTick: { show: false },
   axisLabel: { color: 'var(--ink-soft)', fontFamily: FONT, fontSize: 12, hideOverlap: true },
-  nameTextStyle: { color: 'var(--ink-soft)', fontFamily: FONT, fontSize: 12 },
   splitLine: { lineStyle: { color: 'var(--line)' } },
   splitNumber: 5,
 };

@@ -91,12 +91,25 @@ function Hit({ hit: { picture, isRight } }: { hit: ReportHit }) {
   );
 }
 
-function LabelledPicture({ label, picture, kind }: { label: string; picture: ReportPicture; kind: string }) {
+function LabelledPicture({
+  label,
+  picture,
+  kind,
+}: {
+  label: string;
+  picture: ReportPicture;
+  kind: '' | 'right';
+}) {
   return (
     <figure class={kind}>
       <h4>{label}</h4>
-      <img class="hit" src={picture.dataUri} alt={`${label}: ${picture.caption}`} />
-      <span class="name">{picture.caption}</span>
+      <div class="framed">
+        <img class="hit" src={picture.dataUri} alt={`${label}: ${picture.caption}`} />
+        {kind === 'right' && <Mark isRight={true} />}
+      </div>
+      <span class="name" aria-hidden="true">
+        {picture.caption}
+      </span>
     </figure>
   );
 }

@@ -108,7 +108,7 @@ describe('renderReport', () => {
   it('marks right and wrong by sign and in the alternative text, and gives each picture one', () => {
     expect(html).toContain('alt="Right: another hat"');
     expect(html).toContain('alt="Wrong: a pot"');
-    expect(html.match(/✓/g)!.length).toBe(2); // the hit and the key to the marks
+    expect(html.match(/✓/g)!.length).toBe(3); // the hit, what was looked for, and the key to the marks
     for (const [image] of html.matchAll(/<img[^>]*>/g)) expect(image).toMatch(/alt="[^"]+"/);
   });
 

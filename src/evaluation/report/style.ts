@@ -79,14 +79,14 @@ img { display: block; object-fit: contain; background: #fff; border-radius: .4re
 .legend .mark { position: static; }
 .right .mark { background: var(--right); }
 .wrong .mark { background: var(--wrong); border-radius: .2rem; }
-.name { overflow-wrap: anywhere; font-size: .72rem; line-height: 1.25; color: var(--ink-soft); overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; margin-top: .2rem; }
+.name { overflow-wrap: anywhere; hyphens: auto; font-size: .72rem; line-height: 1.25; color: var(--ink-soft); overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; margin-top: .2rem; }
 .failures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 31rem), 1fr)); gap: 1.25rem; margin: 1.5rem 0; }
 .failure { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.1rem; break-inside: avoid; }
 .failure > p { margin: 0 0 .7rem; font-size: .9rem; }
 .failure > div { display: grid; grid-template-columns: 5.2rem 5.2rem minmax(0, 1fr); gap: 1rem; }
 .failure h4 { margin: 0 0 .35rem; font-size: .75rem; font-weight: 600; color: var(--ink-soft); }
 .failure figure .hit { width: 5.2rem; }
-.failure figure.right { position: relative; }
+.framed { position: relative; width: 5.2rem; }
 .failure .hits { grid-template-columns: repeat(4, minmax(0, 1fr)); }
 .pairs-of { columns: 2 24rem; column-gap: 3rem; margin: 1rem 0; }
 .pairs-of dl { margin: 0; }
