@@ -79,7 +79,7 @@ export function gradients(
 
 function filled(like: Value, fill: number): Value {
   const shape = staticShape(like, 'gradients');
-  const scalar = constant(fill, []);
+  const scalar = constant(fill, [], { dataType: like.dataType });
   return shape.length === 0 ? scalar : expand(scalar, shape);
 }
 

@@ -11,7 +11,7 @@ import {
   type Value,
   type VjpContext,
 } from './ir.js';
-import { broadcastShapes, required, sameDataType, sumTo } from './shapes.js';
+import { atMost, broadcastShapes, required, sameDataType, sumTo } from './shapes.js';
 
 /** `a + b` */
 export const add = (a: Value, b: Value): Value => apply(Add, [a, b]);
@@ -103,6 +103,7 @@ function binary(name: string, gradientA: BinaryGradient, gradientB: BinaryGradie
     infer(inputs) {
       const a = required(inputs[0], name, 0);
       const b = required(inputs[1], name, 1);
+      atMost(inputs, 2, name); // ONNX has Max and Min of any number
       return [{ dataType: sameDataType(inputs, name), shape: broadcastShapes(a.shape, b.shape, name) }];
     },
     vjp({ inputs, outputs, outputGradients, isNeeded }: VjpContext) {

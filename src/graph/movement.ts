@@ -16,7 +16,7 @@ import {
   staticShape,
   type Value,
 } from './ir.js';
-import { broadcastShapes, normalizeAxis, required, sameDataType, sumTo } from './shapes.js';
+import { atMost, broadcastShapes, normalizeAxis, required, sameDataType, sumTo } from './shapes.js';
 
 /**
  * The same elements in another shape. One size may be −1 (whatever remains); 0 keeps the input's size at that place,
@@ -182,15 +182,20 @@ const Concat: Operator = {
     const first = required(inputs[0], 'Concat', 0);
     const axis = normalizeAxis(Number(attributes.axis), first.rank, 'Concat');
     const shape = [...first.shape];
-    for (const value of inputs.slice(1) as Value[]) {
+    for (let i = 1; i < inputs.length; i++) {
+      const value = required(inputs[i], 'Concat', i);
       const fits =
-        value.rank === first.rank && value.shape.every((size, i) => i === axis || size === first.shape[i]);
+        value.rank === first.rank &&
+        value.shape.every((size, other) => other === axis || size === first.shape[other]);
       if (!fits) {
         throw new ShapeError(
           `Concat: shapes must agree outside axis ${axis}, got ${formatShape(first.shape)} and ${formatShape(value.shape)}.`,
         );
       }
-      shape[axis] = (shape[axis] as number) + (value.shape[axis] as number);
+      const before = shape[axis] as Dimension;
+      const added = value.shape[axis] as Dimension;
+      shape[axis] =
+        typeof before === 'number' && typeof added === 'number' ? before + added : `${before}+${added}`;
     }
     return [{ dataType: sameDataType(inputs, 'Concat'), shape }];
   },
@@ -219,7 +224,7 @@ function resolveRange(
     const last = clamp(fromFront(end), 0, size);
     return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
   }
-  const first = clamp(fromFront(start), -1, size - 1);
+  const first = clamp(fromFront(start), 0, size - 1);
   const last = clamp(fromFront(end), -1, size - 1);
   return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
 }
@@ -238,6 +243,12 @@ function resolveSlice(inputs: readonly (Value | undefined)[]): ResolvedSlice[] {
   const ends = constantInput(inputs[2], 'Slice', 'ends');
   const axes = inputs[3] === undefined ? starts.map((_, i) => i) : constantInput(inputs[3], 'Slice', 'axes');
   const steps = inputs[4] === undefined ? starts.map(() => 1) : constantInput(inputs[4], 'Slice', 'steps');
+  if (ends.length !== starts.length || axes.length !== starts.length || steps.length !== starts.length) {
+    throw new ShapeError(
+      `Slice: starts, ends, axes and steps must have one length, got ${starts.length}, ${ends.length}, ${axes.length} and ${steps.length}.`,
+    );
+  }
+  if (steps.includes(0)) throw new ShapeError('Slice: steps must not be 0, got 0.');
   return axes.map((given, i) => {
     const axis = normalizeAxis(given, x.rank, 'Slice');
     const size = x.shape[axis];
@@ -303,6 +314,7 @@ const Pad: Operator = {
     if ((attributes.mode ?? 'constant') !== 'constant') {
       throw new ShapeError(`Pad: the mode must be 'constant', got '${attributes.mode}'.`);
     }
+    atMost(inputs, 3, 'Pad'); // opset 18 also has axes
     const pads = constantInput(inputs[1], 'Pad', 'pads');
     if (pads.length !== 2 * x.rank) {
       throw new ShapeError(
@@ -314,6 +326,9 @@ const Pad: Operator = {
       if (extra === 0) return size;
       if (typeof size !== 'number') {
         throw new ShapeError(`Pad: the size along axis ${axis} must be known, got '${size}'.`);
+      }
+      if (size + extra < 0) {
+        throw new ShapeError(`Pad: axis ${axis} must not lose more than its size ${size}, got ${extra}.`);
       }
       return size + extra;
     });
@@ -347,16 +362,24 @@ const Split: Operator = {
     const x = required(inputs[0], 'Split', 0);
     const axis = normalizeAxis(Number(attributes.axis ?? 0), x.rank, 'Split');
     const size = x.shape[axis];
+    if (typeof size !== 'number') {
+      throw new ShapeError(`Split: the size along axis ${axis} must be known, got '${size}'.`);
+    }
     const count = Number(attributes.num_outputs ?? 0);
+    if (inputs[1] === undefined && !(count >= 1 && count <= size)) {
+      throw new ShapeError(`Split: sizes, or num_outputs in [1, ${size}], must be given, got ${count}.`);
+    }
     const sizes =
       inputs[1] === undefined
         ? Array.from({ length: count }, (_, i) => {
-            const chunk = Math.ceil(Number(size) / count);
-            return Math.min(chunk, Number(size) - i * chunk);
+            const chunk = Math.ceil(size / count);
+            return Math.min(chunk, size - i * chunk);
           })
         : constantInput(inputs[1], 'Split', 'sizes');
-    if (sizes.reduce((sum, part) => sum + part, 0) !== size) {
-      throw new ShapeError(`Split: sizes must add up to ${size}, got [${sizes.join(', ')}].`);
+    if (sizes.some((part) => part < 0) || sizes.reduce((sum, part) => sum + part, 0) !== size) {
+      throw new ShapeError(
+        `Split: sizes must be 0 or more and add up to ${size}, got [${sizes.join(', ')}].`,
+      );
     }
     return sizes.map((part) => ({
       dataType: x.dataType,

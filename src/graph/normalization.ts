@@ -111,6 +111,11 @@ const BatchNormalization: Operator = {
   name: 'BatchNormalization',
   infer(inputs, attributes) {
     const x = required(inputs[0], 'BatchNormalization', 0);
+    if (x.rank < 2) {
+      throw new ShapeError(
+        `BatchNormalization: input must have shape [N, C, …], got ${formatShape(x.shape)}.`,
+      );
+    }
     const channels = x.shape[1] as Dimension;
     for (let i = 1; i < 5; i++) {
       const parameter = required(inputs[i], 'BatchNormalization', i);
@@ -119,6 +124,11 @@ const BatchNormalization: Operator = {
           `BatchNormalization: input ${i} must have shape [${channels}], got ${formatShape(parameter.shape)}.`,
         );
       }
+    }
+    if (attributes.training_mode === 1 && attributes.momentum !== 0) {
+      throw new ShapeError(
+        `BatchNormalization: in training mode the momentum must be 0, got ${attributes.momentum ?? 0.9}. Keep running statistics outside the operator.`,
+      );
     }
     const y = { dataType: x.dataType, shape: x.shape };
     const statistic = { dataType: x.dataType, shape: [channels] };
@@ -193,6 +203,15 @@ const LayerNormalization: Operator = {
   infer(inputs, attributes) {
     const x = required(inputs[0], 'LayerNormalization', 0);
     const axis = normalizeAxis(Number(attributes.axis ?? -1), x.rank, 'LayerNormalization');
+    const normalized = formatShape(x.shape.slice(axis));
+    for (let i = 1; i < inputs.length; i++) {
+      const parameter = i === 1 ? required(inputs[1], 'LayerNormalization', 1) : inputs[i];
+      if (parameter !== undefined && formatShape(parameter.shape) !== normalized) {
+        throw new ShapeError(
+          `LayerNormalization: input ${i} must have shape ${normalized}, got ${formatShape(parameter.shape)}.`,
+        );
+      }
+    }
     const reduced = x.shape.map((dimension, i) => (i < axis ? dimension : 1));
     return [
       { dataType: x.dataType, shape: x.shape },

@@ -60,6 +60,13 @@ export function sameDataType(
   return first as TensorType['dataType'];
 }
 
+/** @throws ShapeError when there are more than `count` inputs, for operators of which ONNX allows forms that are not built. */
+export function atMost(inputs: readonly (Value | undefined)[], count: number, where: string): void {
+  if (inputs.length > count) {
+    throw new ShapeError(`${where}: there must be at most ${count} inputs, got ${inputs.length}.`);
+  }
+}
+
 /** @throws ShapeError when an input is missing. */
 export function required(value: Value | undefined, where: string, index: number): Value {
   if (value === undefined) throw new ShapeError(`${where}: input ${index} is required, got none.`);

@@ -152,6 +152,7 @@ const BACKWARDS: readonly (readonly [number, number, number, readonly number[]])
   [6, 0, -3, [6, 3]],
   [100, -100, -4, [6, 2]],
   [3, 3, -1, []],
+  [-100, -200, -1, [0]], // unlike NumPy, ONNX clamps the start into the axis
   [-2, -5, -1, [5, 4, 3]],
 ];
 
