@@ -2,7 +2,15 @@
  * Rewrites of whole graphs. Values never change, so a pass copies the graph from the front, replacing nodes as it
  * goes; inputs stay the same values.
  */
-import { applyAll, formatShape, type Graph, type Node, topologicalOrder, type Value } from './ir.js';
+import {
+  applyAll,
+  formatShape,
+  type Graph,
+  type Node,
+  type Operator,
+  topologicalOrder,
+  type Value,
+} from './ir.js';
 
 /** Replaces the nodes that the runtime cannot run by others that it can, then merges what is computed twice. */
 export function prepare(graph: Graph): Graph {
@@ -30,12 +38,15 @@ export function mergeDuplicates(graph: Graph): Graph {
     }
     return String(number);
   };
+  const operatorNumbers = new Map<Operator, number>(); // two operators may have one name: stopGradient is an Identity
   const seen = new Map<string, readonly Value[]>();
   return rewrite(graph, (node, inputs) => {
     const shared = inputs.map((value) =>
       value === undefined ? undefined : sharedConstant(value, constants),
     );
-    const key = `${node.operator.name}(${shared.map(numberOf).join(',')})${JSON.stringify(node.attributes)}`;
+    const operator = operatorNumbers.get(node.operator) ?? operatorNumbers.size;
+    operatorNumbers.set(node.operator, operator);
+    const key = `${operator}(${shared.map(numberOf).join(',')})${JSON.stringify(node.attributes)}`;
     const before = seen.get(key);
     if (before !== undefined) return before;
     const isSame = shared.every((value, i) => value === node.inputs[i]);

@@ -11,6 +11,9 @@ import { printNode } from './print.js';
  * @throws GraphError printing the node at fault.
  */
 export function verify(graph: Graph): Graph {
+  for (const { name } of [...graph.inputs, ...graph.outputs]) {
+    if (name === '') throw new GraphError("verify: inputs and outputs must have names, got ''.");
+  }
   const available = new Set<Value>(graph.inputs.map(({ value }) => value));
   const isAvailable = (value: Value) => value.origin.kind === 'constant' || available.has(value);
   for (const node of graph.nodes) {
@@ -29,8 +32,12 @@ export function verify(graph: Graph): Graph {
       available.add(output);
     });
   }
+  const inputsByName = new Map(graph.inputs.map(({ name, value }) => [name, value]));
   const names = new Set<string>();
   for (const { name, value } of graph.outputs) {
+    if (inputsByName.has(name) && inputsByName.get(name) !== value) {
+      throw new GraphError(`verify: an output must not have the name of another input, got '${name}'.`);
+    }
     if (!isAvailable(value))
       throw new GraphError(`verify: output '${name}' must be made by a node of the graph.`);
     if (names.has(name)) throw new GraphError(`verify: output names must be unique, got '${name}' twice.`);
