@@ -2,10 +2,8 @@
  * ONNX files to graphs: the default domain at operator set 13 or later, weights inside the file.
  */
 import {
-  type Attributes,
   type AttributeValue,
   applyAll,
-  buildGraph,
   constant,
   type DataType,
   findOperator,
@@ -14,7 +12,9 @@ import {
   ONNX_DATA_TYPES,
   sizeOf,
   type TensorData,
+  topologicalOrder,
   type Value,
+  verify,
 } from '../graph/index.js';
 import { errorMessage, GraphError, ShapeError } from '../util/index.js';
 import {
@@ -38,9 +38,23 @@ const OLDEST_OPSET = 13;
 /**
  * Reads a serialised `ModelProto`.
  * @throws GraphError when the bytes are no ONNX model, or use what is not supported: naming the node and operator.
+ * @throws ShapeError when the inputs of a node do not fit it.
  */
 export function readModel(bytes: Uint8Array): ReadModel {
   const message = decode(bytes);
+  try {
+    return toGraph(message);
+  } catch (error) {
+    if (error instanceof GraphError || error instanceof ShapeError) throw error;
+    throw new GraphError(
+      `readModel: the file must be a whole ONNX model, got a damaged one (${errorMessage(error)}).`,
+    );
+  }
+}
+
+// --- internal ---
+
+function toGraph(message: ModelMessage): ReadModel {
   const opset = message.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version ?? 0;
   if (opset < OLDEST_OPSET) {
     throw new GraphError(
@@ -49,34 +63,39 @@ export function readModel(bytes: Uint8Array): ReadModel {
   }
   const values = new Map<string, Value>();
   for (const tensor of message.graph.initializer) values.set(tensor.name, tensorValue(tensor));
-  const inputs: Value[] = [];
+  const inputs: { name: string; value: Value }[] = [];
   for (const { name, type } of message.graph.input) {
     if (values.has(name)) continue; // old files list initialisers among the inputs
     const { elemType, shape } = type.tensorType;
-    const dimensions = (shape?.dim ?? []).map(({ dimValue, dimParam }, axis) =>
-      dimParam !== undefined && dimParam !== '' ? dimParam : (dimValue ?? `${name}_${axis}`),
-    );
+    if (shape === undefined) {
+      throw new GraphError(`readModel: input '${name}' must have a known number of axes, got none.`);
+    }
+    const dimensions = shape.dim.map(({ dimValue = -1, dimParam = '' }, axis) => {
+      if (dimParam !== '') return dimParam;
+      return dimValue < 0 ? `${name}_${axis}` : dimValue; // some exporters write −1 for an unknown size
+    });
     const value = input(name, dataTypeOf(elemType, `input '${name}'`), dimensions);
     values.set(name, value);
-    inputs.push(value);
+    inputs.push({ name, value });
   }
   for (const node of message.graph.node) readNode(node, values);
-  const outputs: Record<string, Value> = {};
-  for (const { name } of message.graph.output) {
+  const outputs = message.graph.output.map(({ name }) => {
     const value = values.get(name);
     if (value === undefined)
       throw new GraphError(`readModel: output '${name}' must be made by a node, got none.`);
-    outputs[name] = value;
-  }
+    return { name, value };
+  });
   return {
-    graph: buildGraph(inputs, outputs),
+    graph: verify({
+      inputs,
+      outputs,
+      nodes: topologicalOrder(outputs.map(({ value }) => value)),
+    }),
     opsetVersion: opset,
     producer: `${message.producerName} ${message.producerVersion}`.trim(),
     metadata: Object.fromEntries(message.metadataProps.map(({ key, value }) => [key, value])),
   };
 }
-
-// --- internal ---
 
 function decode(bytes: Uint8Array): ModelMessage {
   let message: ModelMessage;
@@ -105,13 +124,19 @@ function decode(bytes: Uint8Array): ModelMessage {
 
 function readNode(node: NodeMessage, values: Map<string, Value>): void {
   const where = `node '${node.name ?? ''}' (${node.opType})`;
+  const define = (name: string, value: Value) => {
+    if (values.has(name)) {
+      throw new GraphError(`readModel: ${where} must make a new value, got '${name}' again.`);
+    }
+    values.set(name, value);
+  };
   if (node.domain !== undefined && node.domain !== '' && node.domain !== 'ai.onnx') {
     throw new GraphError(`readModel: ${where} must be of the standard domain, got '${node.domain}'.`);
   }
   if (node.opType === 'Constant') {
     const tensor = node.attribute.find(({ name }) => name === 'value')?.t;
     if (tensor === undefined) throw new GraphError(`readModel: ${where} must have a tensor value, got none.`);
-    values.set(node.output[0] as string, tensorValue(tensor));
+    define(node.output[0] as string, tensorValue(tensor));
     return;
   }
   const operator = findOperator(node.opType);
@@ -129,21 +154,21 @@ function readNode(node: NodeMessage, values: Map<string, Value>): void {
   for (const attribute of node.attribute) attributes[attribute.name] = attributeValue(attribute, where);
   let outputs: readonly Value[];
   try {
-    outputs = applyAll(operator, inputs, attributes as Attributes);
+    outputs = applyAll(operator, inputs, attributes);
   } catch (error) {
     if (error instanceof ShapeError) throw new ShapeError(`readModel: ${where}: ${error.message}`);
     throw error;
   }
   node.output.forEach((name, i) => {
     const value = outputs[i];
-    if (name !== '' && value !== undefined) values.set(name, value);
+    if (name !== '' && value !== undefined) define(name, value);
   });
 }
 
 function attributeValue(attribute: AttributeMessage, where: string): AttributeValue {
   switch (attribute.type) {
     case ATTRIBUTE_TYPES.float:
-      return attribute.f ?? 0;
+      return shortest(attribute.f ?? 0);
     case ATTRIBUTE_TYPES.int:
       return attribute.i ?? 0;
     case ATTRIBUTE_TYPES.string:
@@ -151,12 +176,18 @@ function attributeValue(attribute: AttributeMessage, where: string): AttributeVa
     case ATTRIBUTE_TYPES.ints:
       return attribute.ints ?? [];
     case ATTRIBUTE_TYPES.floats:
-      return attribute.floats ?? [];
+      return (attribute.floats ?? []).map(shortest);
     default:
       throw new GraphError(
         `readModel: attribute '${attribute.name}' of ${where} must be a number, text or list, got type ${attribute.type}.`,
       );
   }
+}
+
+/** 1e-5 is kept as a float32, 0.000009999999747378752: the shortest decimal that rounds to it is what was meant. */
+function shortest(float: number): number {
+  const short = Number(float.toPrecision(7));
+  return Math.fround(short) === float ? short : float;
 }
 
 function dataTypeOf(number: number, where: string): DataType {
@@ -176,11 +207,19 @@ function tensorValue(tensor: TensorMessage): Value {
   }
   const dataType = dataTypeOf(tensor.dataType, where);
   const shape = tensor.dims;
+  if (shape.some((size) => size < 0)) {
+    throw new GraphError(`readModel: ${where} must have sizes of 0 or more, got [${shape.join(', ')}].`);
+  }
   const data = tensorData(tensor, dataType, where);
   if (data.length !== sizeOf(shape)) {
     throw new GraphError(`readModel: ${where} must have ${sizeOf(shape)} elements, got ${data.length}.`);
   }
   return constant(data, shape, { dataType, ...(tensor.name ? { name: tensor.name } : {}) });
+}
+
+/** "To the end" is often the largest int64, which as a number rounds up to 2⁶³ and must not wrap around. */
+function toInt64(value: number): bigint {
+  return value >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(value);
 }
 
 function tensorData(tensor: TensorMessage, dataType: DataType, where: string): TensorData {
@@ -209,7 +248,7 @@ function tensorData(tensor: TensorMessage, dataType: DataType, where: string): T
     case 'float32':
       return Float32Array.from(tensor.floatData ?? []);
     case 'int64':
-      return BigInt64Array.from(tensor.int64Data ?? [], (value) => BigInt(value));
+      return BigInt64Array.from(tensor.int64Data ?? [], toInt64);
     case 'float16':
       return Uint16Array.from(tensor.int32Data ?? []);
     case 'int32':

@@ -167,7 +167,13 @@ function toRuntime(name: string, { dataType, shape, data }: Tensor): ort.Tensor 
       `Session.run: '${name}' must have the elements of ${formatShape(shape)}, got ${data.length}.`,
     );
   }
-  return new ort.Tensor(dataType as 'float32', data as Float32Array, shape);
+  try {
+    return new ort.Tensor(dataType as 'float32', data as Float32Array, shape);
+  } catch (error) {
+    throw new GraphError(
+      `Session.run: '${name}' must hold ${dataType} elements, got a ${data.constructor.name}: ${errorMessage(error)}`,
+    );
+  }
 }
 
 function fromRuntime(tensor: ort.Tensor): Tensor {

@@ -117,7 +117,7 @@ function nameValues(graph: Graph): Map<Value, string> {
   for (const node of graph.nodes) {
     for (const value of node.inputs) {
       if (value?.origin.kind === 'constant' && !names.has(value))
-        give(value, value.origin.name ?? `c${count++}`);
+        give(value, value.origin.name || `c${count++}`);
     }
     for (const value of node.outputs) if (!names.has(value)) give(value, `v${count++}`);
   }
