@@ -4,7 +4,7 @@
  *
  * Letters: D embedding size, A attribute values, n pictures of a batch that could be read.
  */
-import { type Colour, decodePicture } from '../data/decode.js';
+import { type Colour, decodePicture } from '../data/index.js';
 import { attributeCount } from '../granularity/index.js';
 import { floatTensor, Session } from '../onnx/index.js';
 import { DataError, errorMessage } from '../util/index.js';
