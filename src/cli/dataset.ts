@@ -1,0 +1,72 @@
+/** `semblance dataset <name> <folder>`: builds a dataset that anybody can build. */
+import { Command } from 'commander';
+import { datasets } from '../data/index.js';
+import { CliError, silentProgress, streamProgress } from '../util/index.js';
+
+interface Options {
+  size: number;
+  art?: string[];
+  json?: true;
+  quiet?: true;
+}
+
+export function datasetCommand(): Command {
+  const list = Object.entries(datasets).map(([name, { description }]) => `  ${name}  ${description}`);
+  return new Command('dataset')
+    .description('build a dataset: pictures, manifest, licences and a contact sheet')
+    .argument('<name>', `one of: ${Object.keys(datasets).join(', ')}`)
+    .argument('<folder>', 'where to build it; what is there already is kept')
+    .option('--size <pixels>', 'width and height of the pictures, 16 to 512', wholeNumber, 96)
+    .option('--art <folder...>', 'look for installed art packages here first')
+    .option('--json', 'print the summary as JSON')
+    .option('--quiet', 'no progress')
+    .addHelpText('after', `\nDatasets:\n${list.join('\n')}\n\nExample:\n  $ semblance dataset emoji data/emoji\n`)
+    .action(async (name: string, folder: string, options: Options) => {
+      const dataset = Object.hasOwn(datasets, name) ? datasets[name] : undefined;
+      if (dataset === undefined) {
+        throw new CliError(`dataset: one of ${Object.keys(datasets).join(', ')} is required, got '${name}'`);
+      }
+      if (options.size < 16 || options.size > 512) {
+        throw new CliError(`dataset --size: a whole number from 16 to 512 is required, got ${options.size}`);
+      }
+      const interruption = new AbortController();
+      const interrupt = () => interruption.abort(new Error('interrupted; the same command goes on from here'));
+      process.once('SIGINT', interrupt);
+      try {
+        const summary = await dataset.build(folder, {
+          size: options.size,
+          progress: options.quiet ? silentProgress : streamProgress(),
+          onNotice: (line) => process.stderr.write(`${line}\n`),
+          signal: interruption.signal,
+          ...(options.art === undefined ? {} : { artDirectories: options.art }),
+        });
+        process.stdout.write(options.json ? `${JSON.stringify(summary, null, 2)}\n` : `${describe(summary)}\n`);
+      } finally {
+        process.removeListener('SIGINT', interrupt);
+      }
+    });
+}
+
+// --- internal ---
+
+type Summary = Awaited<ReturnType<(typeof datasets)[string]['build']>>;
+
+function describe(summary: Summary): string {
+  const list = (counts: Readonly<Record<string, number>>) =>
+    Object.entries(counts)
+      .map(([name, count]) => `${name} ${count}`)
+      .join(', ');
+  return [
+    `${summary.manifest}${summary.reused ? ' (was there already)' : ''}`,
+    `  ${summary.pictures} pictures of ${summary.items} items`,
+    `  items by split: ${list(summary.splits)}`,
+    `  pictures by source: ${list(summary.sources)}`,
+    `  sha256 ${summary.manifestHash}`,
+  ].join('\n');
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value)) throw new CliError(`dataset: a whole number is required, got '${text}'`);
+  return value;
+}
