@@ -1,0 +1,118 @@
+/** `semblance index`: makes a catalogue of a manifest's pictures searchable, or brings it up to date. */
+import { Command } from 'commander';
+import { openEmbedder } from '../bundle/index.js';
+import { type IndexReport, indexPictures, openCatalogForIndexing } from '../catalog/index.js';
+import { type ManifestRow, readManifest } from '../data/index.js';
+import { CliError, DataError, silentProgress, streamProgress } from '../util/index.js';
+
+interface Options {
+  model: string;
+  data: string;
+  catalog: string;
+  split: string;
+  batchSize: number;
+  threads?: number;
+  json?: true;
+  quiet?: true;
+}
+
+/** What `--split` keeps; `test` pictures are queries and gallery at once. */
+const SPLIT_CHOICES: Readonly<Record<string, readonly string[]>> = {
+  all: ['train', 'val', 'query', 'gallery', 'test'],
+  test: ['query', 'gallery', 'test'],
+  gallery: ['gallery', 'test'],
+  query: ['query', 'test'],
+  train: ['train'],
+  val: ['val'],
+};
+
+export function indexCommand(): Command {
+  return new Command('index')
+    .description('embed the pictures of a manifest into a catalogue that can be searched')
+    .requiredOption('--model <folder>', 'the model bundle')
+    .requiredOption('--data <manifest>', 'the manifest (CSV or JSONL)')
+    .requiredOption(
+      '--catalog <folder>',
+      'the catalogue; made if it is not there, brought up to date if it is',
+    )
+    .option('--split <name>', `which pictures: ${Object.keys(SPLIT_CHOICES).join(', ')}`, 'all')
+    .option('--batch-size <pictures>', 'pictures that the model sees at a time', positiveInteger, 32)
+    .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
+    .option('--json', 'print the summary as JSON')
+    .option('--quiet', 'no progress')
+    .addHelpText(
+      'after',
+      '\nOnly new and changed pictures are embedded: the same command goes on after an interruption, and brings a\n' +
+        'catalogue up to date. Unreadable pictures are listed, and are no failure.\n\nExample:\n' +
+        '  $ semblance index --model runs/demo/model --data data/emoji/manifest.csv --catalog runs/demo/catalog --split test\n',
+    )
+    .action(run);
+}
+
+// --- internal ---
+
+async function run(options: Options): Promise<void> {
+  const splits = Object.hasOwn(SPLIT_CHOICES, options.split) ? SPLIT_CHOICES[options.split] : undefined;
+  if (splits === undefined)
+    throw new CliError(
+      `index --split: must be one of ${Object.keys(SPLIT_CHOICES).join(', ')}, got '${options.split}'`,
+    );
+  const manifest = await readManifest(options.data);
+  const rows = manifest.rows.filter((row) => splits.includes(row.split));
+  if (rows.length === 0)
+    throw new DataError(`no picture is in the split '${options.split}'. Choose another --split`, {
+      file: options.data,
+    });
+  const interruption = new AbortController();
+  const interrupt = () => interruption.abort(new Error('interrupted; the same command goes on from here'));
+  const embedder = await openEmbedder(options.model, {
+    batchSize: options.batchSize,
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+  });
+  process.once('SIGINT', interrupt);
+  try {
+    const { catalog, publish } = await openCatalogForIndexing(options.catalog, embedder.bundle, {
+      attributes: manifest.attributeNames,
+    });
+    try {
+      const report = await indexPictures({
+        embedder,
+        rows,
+        store: catalog.store,
+        startProgress: options.quiet ? silentProgress : streamProgress(),
+        signal: interruption.signal,
+      });
+      await publish();
+      print(options, rows, report, await catalog.store.count());
+    } finally {
+      await catalog.close();
+    }
+  } finally {
+    process.removeListener('SIGINT', interrupt);
+    await embedder.close();
+  }
+}
+
+function print(options: Options, rows: readonly ManifestRow[], report: IndexReport, total: number): void {
+  const { failures, ...counts } = report;
+  if (options.json) {
+    const summary = { catalog: options.catalog, rows: rows.length, ...counts, total, failures };
+    process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
+    return;
+  }
+  for (const { reason } of failures) process.stderr.write(`unreadable: ${reason}\n`);
+  const parts = [
+    `${counts.embedded} embedded`,
+    ...(counts.relabelled > 0 ? [`${counts.relabelled} with new labels`] : []),
+    ...(counts.unchanged > 0 ? [`${counts.unchanged} unchanged`] : []),
+    ...(failures.length > 0 ? [`${failures.length} unreadable`] : []),
+  ];
+  process.stdout.write(`${options.catalog}: ${total} pictures (${parts.join(', ')})\n`);
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new CliError(`index: a whole number from 1 on is required, got '${text}'`);
+  return value;
+}
