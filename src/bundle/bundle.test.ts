@@ -42,6 +42,24 @@ describe('writeBundle and readBundle', () => {
     });
   });
 
+  it('tell vectors apart that do not compare: another model, preprocessing or schema', async () => {
+    const base = tinyBundle();
+    const { schema } = base.card;
+    const hashes = new Set<string>();
+    for (const content of [
+      base,
+      tinyBundle({ offset: -0.3 }),
+      tinyBundle({ fit: 'cover' }),
+      { ...base, card: { ...base.card, schema: { ...schema, levels: ['item_id'] } } },
+      { ...base, card: { ...base.card, metrics: { recallAt1: 1 } } },
+    ]) {
+      const directory = join(await fresh(), 'model');
+      await writeBundle(directory, content);
+      hashes.add((await readBundle(directory)).vectorHash);
+    }
+    expect(hashes.size).toBe(4);
+  });
+
   it('replace a bundle, and leave nothing beside it', async () => {
     const folder = await fresh();
     await writeTinyBundle(folder);

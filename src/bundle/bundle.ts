@@ -32,8 +32,10 @@ export interface Bundle {
   /** Where it was read from. */
   readonly directory: string;
   readonly modelPath: string;
-  /** SHA-256 of `onnx/model.onnx`: two bundles with one hash give the same embeddings for the same preprocessing. */
+  /** SHA-256 of `onnx/model.onnx`. */
   readonly modelHash: string;
+  /** Hash of all that decides a picture's vector: model, preprocessing and schema. Vectors of one hash compare. */
+  readonly vectorHash: string;
   readonly card: ModelCard;
   readonly preprocessing: Preprocessing;
 }
@@ -141,7 +143,8 @@ async function readOnce(directory: string): Promise<Bundle> {
         `${modelHash.slice(0, 12)}…). Export the bundle again`,
       { file: modelPath },
     );
-  return { directory, modelPath, modelHash, card, preprocessing };
+  const vectorHash = sha256(JSON.stringify([modelHash, preprocessing, card.dimension, card.schema]));
+  return { directory, modelPath, modelHash, vectorHash, card, preprocessing };
 }
 
 /** After a crash between the two renames the bundle stands aside: put it back. */

@@ -25,8 +25,8 @@ export const BASE_COLUMNS = ['path', 'item_id', 'split', 'source', 'source_group
 /** What `catalog.json` says. */
 export interface CatalogDescription {
   readonly formatVersion: number;
-  /** The bundle that made the vectors: its folder and the hash of its model. */
-  readonly model: { readonly directory: string; readonly hash: string };
+  /** The bundle that made the vectors: its folder and its `vectorHash`. */
+  readonly model: { readonly directory: string; readonly vectorHash: string };
   /** D, of the embedding. */
   readonly dimension: number;
   readonly schema: Schema;
@@ -72,8 +72,8 @@ export async function openCatalogForIndexing(
 ): Promise<{ catalog: Catalog; publish(): Promise<void> }> {
   const file = join(directory, FILE);
   const existing = (await isFile(file)) ? parseDescription(await readJson(file), file) : undefined;
-  const { card, modelHash } = bundle;
-  const isSameModel = existing?.model.hash === modelHash;
+  const { card, vectorHash } = bundle;
+  const isSameModel = existing?.model.vectorHash === vectorHash;
   const columns = isSameModel ? existing.columns : [...BASE_COLUMNS, ...options.attributes];
   for (const name of options.attributes) {
     if ((BASE_COLUMNS as readonly string[]).includes(name))
@@ -87,13 +87,13 @@ export async function openCatalogForIndexing(
   }
   const description: CatalogDescription = {
     formatVersion: FORMAT_VERSION,
-    model: { directory: bundle.directory, hash: modelHash },
+    model: { directory: bundle.directory, vectorHash },
     dimension: card.dimension,
     schema: card.schema,
     levelWeights:
       card.levelWeights ?? defaultLevelWeights(card.schema, vectorLayout(card.schema, card.dimension)),
     columns,
-    store: `${STORE_PREFIX}${modelHash.slice(0, 16)}`,
+    store: `${STORE_PREFIX}${vectorHash.slice(0, 16)}`,
   };
   const catalog = await open(directory, description);
   // The first model's pictures can be searched while they are coming in; another model's only when all are there.
@@ -117,7 +117,7 @@ const STORE_PREFIX = 'vectors-';
 
 const descriptionFormat = z.object({
   formatVersion: z.int().min(1),
-  model: z.object({ directory: z.string(), hash: z.string() }),
+  model: z.object({ directory: z.string(), vectorHash: z.string() }),
   dimension: z.int().min(1),
   schema: schemaFormat,
   levelWeights: z.array(z.array(z.number())),

@@ -149,7 +149,7 @@ describe('indexPictures', () => {
     expect((await readdir(catalogFolder)).length).toBe(3);
     expect(await index(catalogFolder, rows, other)).toMatchObject({ embedded: 9, unchanged: 3 });
     const catalog = await openCatalog(catalogFolder);
-    expect(catalog.description.model.hash).toBe(other.bundle.modelHash);
+    expect(catalog.description.model.vectorHash).toBe(other.bundle.vectorHash);
     expect(await readdir(catalogFolder)).toEqual(['catalog.json', catalog.description.store]);
     await expect(searchByPicture({ catalog, embedder, picture: rows[0]?.path as string })).rejects.toThrow(
       /made with another model/,

@@ -43,10 +43,10 @@ export async function searchByPicture(options: {
 }): Promise<SearchHit[]> {
   const { catalog, embedder, picture, granularity = 0, k = 10, filter = [] } = options;
   const { description, layout, store } = catalog;
-  if (embedder.bundle.modelHash !== description.model.hash)
+  if (embedder.bundle.vectorHash !== description.model.vectorHash)
     throw new DataError(
-      `the catalogue was made with another model (${description.model.hash.slice(0, 12)}…, not ` +
-        `${embedder.bundle.modelHash.slice(0, 12)}…). Search with that model, or index again`,
+      `the catalogue was made with another model (${description.model.vectorHash.slice(0, 12)}…, not ` +
+        `${embedder.bundle.vectorHash.slice(0, 12)}…). Search with that model, or index again`,
       { file: catalog.directory },
     );
   const weights = weightsAt(description.levelWeights, granularity);

@@ -121,6 +121,14 @@ export function vectorStoreConformance(name: string, { open, persistent }: Store
         expect(hits[0]?.record).toEqual(complete(hits[0]?.record as StoredRecord));
       }
       expect(await store.search(randomVector(random), { k: 0 })).toEqual([]);
+      const counts = (kinds: (string | undefined)[]) =>
+        Object.fromEntries(
+          [0, 1, 2, 3, 4].map((n) => [`kind-${n}`, kinds.filter((kind) => kind === `kind-${n}`).length]),
+        );
+      const found = (await store.facets(['share', 'kind'])).kind ?? [];
+      expect(Object.fromEntries(found.map(({ value, count }) => [value, count]))).toEqual(
+        counts(records.map(({ fields }) => fields.kind?.[0])),
+      );
     });
 
     it('breaks ties by id, also where the cut goes through them', async () => {

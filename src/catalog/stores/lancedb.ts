@@ -9,7 +9,7 @@
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Connection, connect, type Table } from '@lancedb/lancedb';
-import { Field, FixedSizeList, Float32, List, Schema, Utf8 } from 'apache-arrow';
+import { Field, FixedSizeList, Float32, List, Schema, Utf8, type Vector } from 'apache-arrow';
 import { byCodePoint } from '../../granularity/index.js';
 import { DataError, errorMessage } from '../../util/index.js';
 import { checkFilter, type Filter } from '../filter.js';
@@ -189,9 +189,9 @@ class LanceStore implements VectorStore {
     const query = this.#table.query().select(columns.map(columnName));
     const sql = filterSql(filter);
     if (sql !== undefined) query.where(sql);
-    const rows = (await query.toArray()) as Row[];
+    const table = await query.toArrow();
     return Object.fromEntries(
-      columns.map((column) => [column, countValues(rows.map((row) => toTexts(row[columnName(column)])))]),
+      columns.map((column) => [column, countValues(listsOf(table.getChild(columnName(column))))]),
     );
   }
 
@@ -245,6 +245,21 @@ type Row = Record<string, unknown>;
 
 function toTexts(value: unknown): string[] {
   return value == null ? [] : Array.from(value as Iterable<unknown>, String);
+}
+
+/** The lists of a column, read from Arrow's buffers: a row object each would take ten times as long. */
+function* listsOf(column: Vector | null): Generator<string[]> {
+  const texts = column?.getChildAt(0);
+  let start = 0;
+  for (const { valueOffsets, length, children } of column?.data ?? []) {
+    for (let row = 0; row < length; row++) {
+      const list: string[] = [];
+      for (let i = valueOffsets[row] as number; i < (valueOffsets[row + 1] as number); i++)
+        list.push(texts?.get(start + i) as string);
+      yield list;
+    }
+    start += children[0]?.length ?? 0;
+  }
 }
 
 /** A plain lower-case name stays as it is, for whoever opens the table with other tools; any other is spelt in hex. */
