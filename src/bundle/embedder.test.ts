@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { plainPicture, tinyBundle, writeTinyBundle } from '../../test/support/tiny-bundle.js';
 import { writeBundle } from './bundle.js';
@@ -103,6 +104,19 @@ describe('openEmbedder', () => {
       for await (const _ of embedder.embed(endless(), { signal: controller.signal })) controller.abort();
     })();
     await expect(run).rejects.toThrow(/abort/i);
+  });
+
+  it('embeds a box of a file alone', async () => {
+    const path = join(root, 'halves.png');
+    const left = await sharp(await plainPicture([250, 10, 10])).extend({ right: 16, background: '#0a0afa' });
+    await left.png().toFile(path);
+    const box = { left: 16, top: 0, right: 32, bottom: 16 };
+    const half = await embedder.embedOne({ path, box });
+    expectClose(half.embedding, expected([10, 10, 250]).embedding);
+    expect((await embedder.embedOne({ path })).embedding).toEqual((await embedder.embedOne(path)).embedding);
+    await expect(embedder.embedOne({ path, box: { ...box, left: 40, right: 50 } })).rejects.toThrow(
+      /box: must lie/,
+    );
   });
 
   it('passes on what the source of pictures throws', async () => {

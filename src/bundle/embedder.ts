@@ -4,15 +4,15 @@
  *
  * Letters: D embedding size, A attribute values, n pictures of a batch that could be read.
  */
-import { type Colour, decodePicture } from '../data/index.js';
+import { type Box, type Colour, decodePicture } from '../data/index.js';
 import { attributeCount } from '../granularity/index.js';
 import { floatTensor, Session } from '../onnx/index.js';
 import { DataError, errorMessage } from '../util/index.js';
 import { type Bundle, readBundle } from './bundle.js';
 import type { Preprocessing } from './format.js';
 
-/** A picture: the path of a file, or its bytes. */
-export type PictureSource = string | Uint8Array;
+/** A picture: the path of a file, its bytes, or a file of which only a box counts. */
+export type PictureSource = string | Uint8Array | { readonly path: string; readonly box?: Box | undefined };
 
 /** The outputs for the pictures of a batch, in their order. */
 export interface EmbeddedBatch {
@@ -134,7 +134,14 @@ export async function decodePixels(
   preprocessing: Preprocessing,
 ): Promise<Float32Array> {
   const { size, fit, background, mean, std } = preprocessing;
-  const { data } = await decodePicture(picture, { size, fit, background: background as Colour });
+  const [source, box] =
+    typeof picture === 'string' || picture instanceof Uint8Array ? [picture] : [picture.path, picture.box];
+  const { data } = await decodePicture(source, {
+    size,
+    fit,
+    background: background as Colour,
+    ...(box === undefined ? {} : { box }),
+  });
   const plane = size * size;
   const pixels = new Float32Array(3 * plane);
   for (let channel = 0; channel < 3; channel++) {

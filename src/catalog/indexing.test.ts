@@ -112,6 +112,18 @@ describe('indexPictures', () => {
     expect(await index(catalogFolder, rows)).toMatchObject({ embedded: 1, unchanged: 10 });
   });
 
+  it('several boxes of one picture are several records', async () => {
+    const { catalogFolder, rows } = await shades();
+    const row = rows[0] as ManifestRow;
+    const boxes = [0, 8].map((left) => ({ ...row, box: { left, top: 0, right: left + 8, bottom: 16 } }));
+    const outside = { ...row, box: { left: 99, top: 0, right: 100, bottom: 16 } };
+    const report = await index(catalogFolder, [row, ...boxes, outside]);
+    expect(report).toMatchObject({ embedded: 3, failures: [{ id: 'pictures/red, "0".png#99,0,100,16' }] });
+    const catalog = await openCatalog(catalogFolder);
+    expect(await catalog.store.get(['pictures/red, "0".png#8,0,16,16'])).not.toContain(undefined);
+    await catalog.close();
+  });
+
   it('keeps what was stored when it is stopped, and goes on from there', async () => {
     const { catalogFolder, rows } = await shades();
     const controller = new AbortController();
@@ -158,15 +170,13 @@ describe('indexPictures', () => {
     await other.close();
   });
 
-  it('refuses new columns, names it keeps itself, and boxes', async () => {
+  it('refuses new columns, names it keeps itself, and a missing catalogue', async () => {
     const { catalogFolder, rows } = await shades();
     await index(catalogFolder, rows.slice(0, 1));
     const open = (names: string[]) =>
       openCatalogForIndexing(catalogFolder, embedder.bundle, { attributes: names });
     await expect(open(['hue', 'price'])).rejects.toThrow(/no column 'price'. Index into a new folder/);
     await expect(open(['content_hash'])).rejects.toThrow(/must not be called 'content_hash'/);
-    const box = { left: 0, top: 0, right: 5, bottom: 5 };
-    await expect(index(catalogFolder, [{ ...(rows[0] as ManifestRow), box }])).rejects.toThrow(/box/);
     await expect(openCatalog(join(root, 'nowhere'))).rejects.toThrow(/there is no catalogue/);
   });
 });

@@ -6,7 +6,7 @@
 import type { Embedder } from '../bundle/index.js';
 import type { ManifestRow } from '../data/index.js';
 import { storedVectors } from '../granularity/index.js';
-import { DataError, errorMessage, type StartProgress, sha256OfFile, silentProgress } from '../util/index.js';
+import { errorMessage, type StartProgress, sha256OfFile, silentProgress } from '../util/index.js';
 import type { StoredRecord, VectorStore } from './store.js';
 
 /** What became of the rows. The four counts add up to the number of different pictures. */
@@ -20,12 +20,22 @@ export interface IndexReport {
 }
 
 /**
- * Embeds and stores the rows' pictures. A record's id is the row's `relativePath`; of two rows of one picture the
- * later counts. Records that the rows do not mention stay.
+ * The id of a row's picture in a catalogue: its path as the manifest has it and, where only a box of the picture
+ * counts, `#left,top,right,bottom`.
+ */
+export function recordId({ relativePath, box }: Pick<ManifestRow, 'relativePath' | 'box'>): string {
+  return box === undefined
+    ? relativePath
+    : `${relativePath}#${box.left},${box.top},${box.right},${box.bottom}`;
+}
+
+/**
+ * Embeds and stores the rows' pictures. A record's id is `recordId` of its row; of two rows of one picture the later
+ * counts. Records that the rows do not mention stay.
  * @param options.startProgress default: none.
  * @param options.signal stops between batches; what was embedded by then is stored.
  * @param options.chunkSize pictures that are stored, and thereby safe, at a time. Default 256.
- * @throws DataError when the store cannot be written, or a row has a box, which embedding does not crop to yet.
+ * @throws DataError when the store cannot be written.
  */
 export async function indexPictures(options: {
   readonly embedder: Embedder;
@@ -36,12 +46,7 @@ export async function indexPictures(options: {
   readonly chunkSize?: number;
 }): Promise<IndexReport> {
   const { embedder, store, startProgress = silentProgress, signal, chunkSize = 256 } = options;
-  const boxed = options.rows.find((row) => row.box !== undefined);
-  if (boxed !== undefined)
-    throw new DataError(
-      `index: '${boxed.relativePath}': pictures with a box are not indexed yet. Crop the picture and drop the box`,
-    );
-  const rows = [...new Map(options.rows.map((row) => [row.relativePath, row])).values()];
+  const rows = [...new Map(options.rows.map((row) => [recordId(row), row])).values()];
   const failures: { id: string; reason: string }[] = [];
   let [embedded, relabelled, unchanged] = [0, 0, 0];
   const progress = startProgress('indexing', rows.length);
@@ -59,15 +64,15 @@ export async function indexPictures(options: {
       report();
       const stored: StoredRecord[] = [];
       try {
-        const paths = plan.toEmbed.map(({ row }) => row.path);
-        for await (const batch of embedder.embed(paths, { signal })) {
+        const pictures = plan.toEmbed.map(({ row }) => row);
+        for await (const batch of embedder.embed(pictures, { signal })) {
           for (const { index, reason } of batch.failures)
-            failures.push({ id: (plan.toEmbed[index] as Planned).row.relativePath, reason });
+            failures.push({ id: recordId((plan.toEmbed[index] as Planned).row), reason });
           const vectors = storedVectors(embedder.bundle.card.schema, embedder.dimension, batch);
           batch.indices.forEach((index, n) => {
             const { row, fields } = plan.toEmbed[index] as Planned;
             const vector = vectors.subarray(n * store.dimension, (n + 1) * store.dimension);
-            stored.push({ id: row.relativePath, vector, fields });
+            stored.push({ id: recordId(row), vector, fields });
           });
           embedded += batch.indices.length;
           report();
@@ -80,7 +85,7 @@ export async function indexPictures(options: {
   } finally {
     progress.stop();
   }
-  const position = new Map(rows.map((row, index) => [row.relativePath, index]));
+  const position = new Map(rows.map((row, index) => [recordId(row), index]));
   failures.sort((a, b) => (position.get(a.id) ?? 0) - (position.get(b.id) ?? 0));
   return { embedded, relabelled, unchanged, failures };
 }
@@ -98,7 +103,7 @@ async function planChunk(
   store: VectorStore,
   failures: { id: string; reason: string }[],
 ): Promise<{ toEmbed: Planned[]; relabelled: StoredRecord[]; unchanged: number }> {
-  const existing = await store.get(rows.map((row) => row.relativePath));
+  const existing = await store.get(rows.map(recordId));
   const hashes = await Promise.allSettled(rows.map((row) => sha256OfFile(row.path)));
   const toEmbed: Planned[] = [];
   const relabelled: StoredRecord[] = [];
@@ -107,7 +112,7 @@ async function planChunk(
     const [hash, record] = [hashes[n] as PromiseSettledResult<string>, existing[n]];
     if (hash.status === 'rejected') {
       failures.push({
-        id: row.relativePath,
+        id: recordId(row),
         reason: `${row.path}: cannot be read: ${errorMessage(hash.reason)}`,
       });
       return;
