@@ -69,7 +69,7 @@ for (const [channels, outChannels, size, kernel, stride] of cases) {
   const weightForms: WeightGradientForm[] = isUnitStride(geometry)
     ? kernel === 1
       ? ['columns', 'batchColumns']
-      : ['columns', 'batchColumns', 'sampleRows', 'batchRows']
+      : ['columns', 'batchColumns', 'bands', 'batchBands', 'sampleRows', 'batchRows']
     : ['columns', 'batchColumns'];
   if (channels <= 4) weightForms.push('swapped');
   const variants: [string, Value, Value[]][] = [

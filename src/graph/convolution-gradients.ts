@@ -20,7 +20,14 @@ type Shape4 = readonly [number, number, number, number];
 export type InputGradientForm = 'transposed' | 'flipped';
 
 /** Ways to compute the gradient of a convolution by its weights. */
-export type WeightGradientForm = 'columns' | 'batchColumns' | 'sampleRows' | 'batchRows' | 'swapped';
+export type WeightGradientForm =
+  | 'columns'
+  | 'batchColumns'
+  | 'bands'
+  | 'batchBands'
+  | 'sampleRows'
+  | 'batchRows'
+  | 'swapped';
 
 /**
  * Gradient by the input.
@@ -89,7 +96,7 @@ export function convolutionWeightGradient(
   x: Value,
   weightShape: readonly number[],
   geometry: WindowGeometry,
-  form: WeightGradientForm = chooseWeightGradientForm(g),
+  form: WeightGradientForm = chooseWeightGradientForm(g, weightShape, geometry),
 ): Value {
   if (geometry.group > 1) return groupedWeightGradient(g, x, weightShape, geometry);
   return WEIGHT_GRADIENTS[form](g, x, weightShape as Shape4, geometry);
@@ -111,13 +118,18 @@ function chooseInputGradientForm(weight: Value, geometry: WindowGeometry): Input
   return geometry.strides.every((step) => step === 1) && padsFit ? 'flipped' : 'transposed';
 }
 
-/** Below this many output pixels a product a picture is too small, and one over the whole batch wins. */
+/** Up to this many output pixels a product a picture is too small, and one over the whole batch wins. */
 const SMALL_MAP = 64;
 
-function chooseWeightGradientForm(g: Value): WeightGradientForm {
+function chooseWeightGradientForm(
+  g: Value,
+  weightShape: readonly number[],
+  geometry: WindowGeometry,
+): WeightGradientForm {
   const [batch, , rows, columns] = g.shape as Shape4;
-  if (rows * columns > SMALL_MAP || batch === 1) return 'columns';
-  return 'batchColumns';
+  const [, , kernelHeight, kernelWidth] = weightShape as Shape4;
+  if (rows * columns <= SMALL_MAP && batch > 1) return 'batchColumns';
+  return isUnitStride(geometry) && kernelHeight * kernelWidth > 1 ? 'bands' : 'columns';
 }
 
 type WeightGradient = (g: Value, x: Value, weightShape: Shape4, geometry: WindowGeometry) => Value;
@@ -139,6 +151,33 @@ const WEIGHT_GRADIENTS: Readonly<Record<WeightGradientForm, WeightGradient>> = {
     const stacked = reshape(concat(parts, 0), [-1, batch * rows * columns]);
     const flat = reshape(transpose(g, [1, 0, 2, 3]), [outChannels, batch * rows * columns]);
     return fromKernelMajor(matmul(flat, matrixTranspose(stacked)), weightShape);
+  },
+
+  /**
+   * The kernel's columns as shifts of the input, its rows as shifts of the gradient (stride 1 only): rows are contiguous,
+   * so that their shifts are cheap, and one product a picture gives all offsets.
+   */
+  bands(g, x, weightShape, geometry) {
+    const [batch] = g.shape as Shape4;
+    const { inputBands, gradientBands } = bandOperands(g, x, weightShape, geometry, 1);
+    const flatX = reshape(inputBands, [batch, inputBands.shape[1] as number, -1]);
+    const flatG = reshape(gradientBands, [batch, gradientBands.shape[1] as number, -1]);
+    return fromBands(reduceSum(matmul(flatG, matrixTranspose(flatX)), [0]), weightShape);
+  },
+
+  /** The same with the batch laid out along the rows: one product. */
+  batchBands(g, x, weightShape, geometry) {
+    const channelsFirst = (value: Value) => transpose(value, [1, 0, 2, 3]);
+    const { inputBands, gradientBands } = bandOperands(
+      channelsFirst(g),
+      channelsFirst(x),
+      weightShape,
+      geometry,
+      0,
+    );
+    const flatX = reshape(inputBands, [inputBands.shape[0] as number, -1]);
+    const flatG = reshape(gradientBands, [gradientBands.shape[0] as number, -1]);
+    return fromBands(matmul(flatG, matrixTranspose(flatX)), weightShape);
   },
 
   /** A shift of the flattened padded picture for each kernel offset; one product a picture and offset. */
@@ -245,6 +284,31 @@ function shiftedParts(
     }
   }
   return parts;
+}
+
+/** Input shifted by each kernel column and gradient shifted by each kernel row, stacked along `channelAxis`. */
+function bandOperands(
+  g: Value,
+  x: Value,
+  [, , kernelHeight, kernelWidth]: Shape4,
+  { pads }: WindowGeometry,
+  channelAxis: 0 | 1,
+): { inputBands: Value; gradientBands: Value } {
+  const padded = pad(x, [0, 0, pads[0], pads[1]], [0, 0, pads[2], pads[3]]);
+  const columns = g.shape[3] as number;
+  const inputParts = Array.from({ length: kernelWidth }, (_, b) =>
+    slice(padded, [{ axis: 3, start: b, end: b + columns }]),
+  );
+  const gradientParts = Array.from({ length: kernelHeight }, (_, a) =>
+    pad(g, [0, 0, a, 0], [0, 0, kernelHeight - 1 - a, 0]),
+  );
+  return { inputBands: concat(inputParts, channelAxis), gradientBands: concat(gradientParts, channelAxis) };
+}
+
+/** [Kh·O, Kw·C] → [O, C, Kh, Kw] */
+function fromBands(product: Value, [outChannels, channels, kernelHeight, kernelWidth]: Shape4): Value {
+  const byOffset = reshape(product, [kernelHeight, outChannels, kernelWidth, channels]);
+  return transpose(byOffset, [1, 3, 0, 2]);
 }
 
 /** The padded input, and the gradient laid out on the same grid with zeros where a window would wrap around. */

@@ -5,7 +5,7 @@
  */
 import { GraphError, ShapeError } from '../util/index.js';
 import { convolutionInputGradient, convolutionWeightGradient } from './convolution-gradients.js';
-import { multiply, scale } from './elementwise.js';
+import { multiply } from './elementwise.js';
 import {
   type Attributes,
   apply,
@@ -16,6 +16,7 @@ import {
   staticShape,
   type Value,
 } from './ir.js';
+import { matmul } from './linear-algebra.js';
 import { expand, pad, reshape } from './movement.js';
 import { reduceSum } from './reduction.js';
 import { required, sameDataType } from './shapes.js';
@@ -101,6 +102,12 @@ function requirePicture(value: Value | undefined, name: string): Value {
   return x;
 }
 
+function requireBias(bias: Value | undefined, channels: number, name: string): void {
+  if (bias !== undefined && formatShape(bias.shape) !== formatShape([channels])) {
+    throw new ShapeError(`${name}: the bias must have shape [${channels}], got ${formatShape(bias.shape)}.`);
+  }
+}
+
 const Conv: Operator = {
   name: 'Conv',
   infer(inputs, attributes) {
@@ -118,6 +125,7 @@ const Conv: Operator = {
         `Conv: weights must have shape [O, C / group, Kh, Kw] for input ${formatShape(x.shape)} and group ${geometry.group}, got ${formatShape(weight.shape)}.`,
       );
     }
+    requireBias(inputs[2], outChannels, 'Conv');
     return [
       {
         dataType: sameDataType(inputs, 'Conv'),
@@ -160,6 +168,10 @@ const ConvTranspose: Operator = {
         `ConvTranspose: weights must have shape [${x.shape[1]}, C / group, Kh, Kw], got ${formatShape(weight.shape)}.`,
       );
     }
+    if (attributes.output_shape !== undefined) {
+      throw new ShapeError('ConvTranspose: output_shape must be absent. Give pads and output_padding.');
+    }
+    requireBias(inputs[2], channels * group, 'ConvTranspose');
     const extra = (attributes.output_padding as readonly number[] | undefined) ?? [0, 0];
     const size = (axis: 0 | 1) =>
       ((staticShape(x, 'ConvTranspose')[axis + 2] as number) - 1) * strides[axis] +
@@ -196,7 +208,13 @@ const AveragePool: Operator = {
   infer(inputs, attributes) {
     const x = requirePicture(inputs[0], 'AveragePool');
     const geometry = windowGeometry(attributes, 'AveragePool');
-    const kernel = attributes.kernel_shape as readonly number[];
+    const kernel = attributes.kernel_shape;
+    if (!Array.isArray(kernel) || kernel.length !== 2) {
+      throw new ShapeError(`AveragePool: kernel_shape must have 2 sizes, got ${kernel}.`);
+    }
+    if (attributes.ceil_mode === 1) {
+      throw new ShapeError('AveragePool: ceil_mode must be 0, got 1. Pad the picture instead.');
+    }
     return [
       {
         dataType: x.dataType,
@@ -227,18 +245,22 @@ const AveragePool: Operator = {
     }
     const g = outputGradients[0] as Value;
     const [, , rows, columns] = staticShape(g, 'AveragePool') as [number, number, number, number];
+    // Each row of windows times a 0-1 matrix gives all the rows of pixels under it: one product, which onnxruntime does
+    // several times faster than a broadcast over six axes.
+    const coveredWidth = columns * kernelWidth;
+    const spreading = new Float32Array(columns * kernelHeight * coveredWidth);
+    for (let column = 0; column < columns; column++) {
+      for (let a = 0; a < kernelHeight; a++) {
+        const start = (column * kernelHeight + a) * coveredWidth + column * kernelWidth;
+        spreading.fill(1 / (kernelHeight * kernelWidth), start, start + kernelWidth);
+      }
+    }
+    const rowsOfWindows = reshape(g, [batch * channels * rows, columns]);
     const spread = reshape(
-      expand(reshape(scale(g, 1 / (kernelHeight * kernelWidth)), [batch, channels, rows, 1, columns, 1]), [
-        batch,
-        channels,
-        rows,
-        kernelHeight,
-        columns,
-        kernelWidth,
-      ]),
-      [batch, channels, rows * kernelHeight, columns * kernelWidth],
+      matmul(rowsOfWindows, constant(spreading, [columns, kernelHeight * coveredWidth])),
+      [batch, channels, rows * kernelHeight, coveredWidth],
     );
-    return [pad(spread, [0, 0, 0, 0], [0, 0, height - rows * kernelHeight, width - columns * kernelWidth])];
+    return [pad(spread, [0, 0, 0, 0], [0, 0, height - rows * kernelHeight, width - coveredWidth])];
   },
 };
 

@@ -17,7 +17,7 @@ import {
   type Value,
 } from './ir.js';
 import { reshape } from './movement.js';
-import { reduceMean, reduceSum, reduceSumSquare } from './reduction.js';
+import { reduceMean, reduceSum } from './reduction.js';
 import { normalizeAxis, required, sumTo } from './shapes.js';
 
 /**
@@ -105,7 +105,13 @@ export function groupNormalization(
 
 const channelShape = (x: Value): number[] =>
   x.shape.map((dimension, axis) => (axis === 1 ? Number(dimension) : 1));
-const axesButChannel = (x: Value): number[] => x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]));
+
+/** Sum over all axes but the second. Innermost axes first: onnxruntime is three times faster so than all at once. */
+function sumByChannel(x: Value): Value {
+  if (x.rank === 2) return reduceSum(x, [0]);
+  const [batch, channels] = x.shape as readonly number[];
+  return reduceSum(reduceSum(reshape(x, [batch as number, channels as number, -1]), [2]), [0]);
+}
 
 const BatchNormalization: Operator = {
   name: 'BatchNormalization',
@@ -147,9 +153,8 @@ const BatchNormalization: Operator = {
     const epsilon = Number(attributes.epsilon ?? 1e-5);
     const [mean, variance] = (isTraining ? outputs.slice(1) : inputs.slice(3)) as [Value, Value];
     const deviation = squareRoot(shift(variance, epsilon));
-    const axes = axesButChannel(x);
-    const sumOfG = reduceSum(g, axes);
-    const sumOfGX = reduceSum(multiply(g, x), axes);
+    const sumOfG = sumByChannel(g);
+    const sumOfGX = sumByChannel(multiply(g, x));
     // Σ g·(x − mean) / deviation
     const gradientWeight = divide(subtract(sumOfGX, multiply(mean, sumOfG)), deviation);
     const slope = divide(weight, deviation);
@@ -176,10 +181,9 @@ const BatchNormalization: Operator = {
   lower({ attributes }, inputs) {
     if (attributes.training_mode !== 1) return undefined;
     const [x, weight, bias] = inputs as [Value, Value, Value];
-    const axes = axesButChannel(x);
     const count = sizeOf(staticShape(x, 'BatchNormalization')) / (x.shape[1] as number);
-    const mean = reduceMean(x, axes);
-    const meanSquare = scale(reduceSumSquare(x, axes), 1 / count);
+    const mean = scale(sumByChannel(x), 1 / count);
+    const meanSquare = scale(sumByChannel(multiply(x, x)), 1 / count);
     // Rounding can leave a constant channel's variance slightly below zero.
     const variance = maximum(subtract(meanSquare, multiply(mean, mean)), constant(0, []));
     return [
