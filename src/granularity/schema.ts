@@ -105,9 +105,9 @@ export function inferSchema(
   const { minimumItems = 20, maximumValues = 512 } = options;
   const notes: string[] = [];
   const itemCount = new Set(rows.map((row) => row.itemId)).size;
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row.attributes)))].map((name) =>
-    summarise(rows, name),
-  );
+  const names = new Set<string>();
+  for (const row of rows) for (const name of Object.keys(row.attributes)) names.add(name);
+  const columns = [...names].map((name) => summarise(rows, name));
   const attributes: Attribute[] = [];
   const candidates: Column[] = [];
   for (const column of columns) {
