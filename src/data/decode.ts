@@ -6,8 +6,9 @@
  * the picture and the cause on one line.
  */
 import { open } from 'node:fs/promises';
-import sharp, { type OutputInfo } from 'sharp';
+import sharp, { type OutputInfo, type Sharp } from 'sharp';
 import { DataError, errorMessage } from '../util/index.js';
+import type { Box } from './manifest.js';
 import { sniffContent } from './picture-formats.js';
 
 /** Red, green, blue, each 0 to 255. */
@@ -25,6 +26,8 @@ export interface DecodeOptions {
   background?: Colour;
   /** Four channels, RGBA (not premultiplied), instead of three. Default false. */
   keepAlpha?: boolean;
+  /** Only this part of the upright picture, pixels; what reaches beyond the picture is cut off. Default: all of it. */
+  box?: Box;
   /** Refuse pictures of more pixels, on the header, before decoding. Default 100,000,000. */
   maximumPixels?: number;
   /** Refuse larger files, before reading. Default 100 MB. */
@@ -71,6 +74,21 @@ export async function decodePicture(
   let picture = sharp(bytes, { failOn: 'warning', limitInputPixels: maximumPixels, page: 0, pages: 1 })
     .autoOrient()
     .toColourspace('srgb');
+  if (options.box !== undefined) {
+    const { width, height } = await uprightSize(picture, (error) => {
+      throw fail(explainFailure(content.format, errorMessage(error), maximumPixels), error);
+    });
+    const left = Math.floor(options.box.left);
+    const top = Math.floor(options.box.top);
+    const right = Math.min(width, Math.ceil(options.box.right));
+    const bottom = Math.min(height, Math.ceil(options.box.bottom));
+    if (!(left >= 0 && top >= 0 && left < right && top < bottom)) {
+      throw fail(
+        `box: must lie in the picture of ${width} × ${height} pixels, got x from ${left}, y from ${top}`,
+      );
+    }
+    picture = picture.extract({ left, top, width: right - left, height: bottom - top });
+  }
   picture = keepAlpha ? picture.ensureAlpha() : picture.flatten({ background: colour });
   if (size !== undefined) picture = picture.resize(size, size, { fit, background: colour });
   let data: Uint8Array;
@@ -104,6 +122,17 @@ async function readBytes(file: string, maximumBytes: number): Promise<Uint8Array
     const cause =
       code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'no permission' : errorMessage(error);
     throw new DataError(`cannot be read: ${cause}`, { file, cause: error });
+  }
+}
+
+async function uprightSize(
+  picture: Sharp,
+  onFailure: (error: unknown) => never,
+): Promise<{ width: number; height: number }> {
+  try {
+    return (await picture.metadata()).autoOrient;
+  } catch (error) {
+    return onFailure(error);
   }
 }
 

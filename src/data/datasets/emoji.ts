@@ -20,6 +20,7 @@ import {
   writeJson,
 } from '../../util/index.js';
 import { type ManifestEntry, writeManifest } from '../manifest.js';
+import { forEachInParallel } from '../parallel.js';
 import { makeContactSheet } from './contact-sheet.js';
 import {
   ART_SETS,
@@ -117,7 +118,6 @@ export async function buildEmojiDataset(
 const RECIPE_VERSION = 1;
 const RECORD = 'dataset.json';
 const MANIFEST = 'manifest.csv';
-const PIPELINES = 4;
 
 interface Recipe {
   dataset: string;
@@ -242,23 +242,18 @@ async function renderAll(
   }
   const left = rows.filter((row) => !present.has(row.relativePath));
   const progress = startProgress('drawing', rows.length);
-  // One thread a picture and several pictures at once: a picture is too small to be worth sharing.
-  const threads = sharp.concurrency();
-  sharp.concurrency(1);
-  let next = 0;
   let done = rows.length - left.length;
-  const pipeline = async () => {
-    for (let row = left[next++]; row !== undefined; row = left[next++]) {
-      signal?.throwIfAborted();
-      await render(row.drawing, join(directory, row.relativePath), size);
-      progress.update(++done);
-    }
-  };
   try {
-    await Promise.all(Array.from({ length: PIPELINES }, pipeline));
+    await forEachInParallel(
+      left.length,
+      async (index) => {
+        const row = left[index]!;
+        await render(row.drawing, join(directory, row.relativePath), size);
+        progress.update(++done);
+      },
+      { signal },
+    );
   } finally {
-    next = left.length;
-    sharp.concurrency(threads);
     progress.stop();
   }
 }
