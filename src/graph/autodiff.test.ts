@@ -17,7 +17,6 @@ import {
   softplus,
   square,
   stopGradient,
-  subtract,
   tanh,
 } from './elementwise.js';
 import { topK } from './indexing.js';

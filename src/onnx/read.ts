@@ -45,7 +45,9 @@ export function readModel(bytes: Uint8Array): ReadModel {
   try {
     return toGraph(message);
   } catch (error) {
-    if (error instanceof GraphError || error instanceof ShapeError) throw error;
+    // Names in the file may hold anything; a message is one line.
+    if (error instanceof ShapeError) throw new ShapeError(errorMessage(error));
+    if (error instanceof GraphError) throw new GraphError(errorMessage(error));
     throw new GraphError(
       `readModel: the file must be a whole ONNX model, got a damaged one (${errorMessage(error)}).`,
     );
@@ -93,7 +95,7 @@ function toGraph(message: ModelMessage): ReadModel {
     }),
     opsetVersion: opset,
     producer: `${message.producerName} ${message.producerVersion}`.trim(),
-    metadata: Object.fromEntries(message.metadataProps.map(({ key, value }) => [key, value])),
+    metadata: Object.fromEntries(message.metadataProps.map(({ key = '', value = '' }) => [key, value])),
   };
 }
 
@@ -230,7 +232,8 @@ function tensorData(tensor: TensorMessage, dataType: DataType, where: string): T
         `readModel: ${where} must hold whole ${dataType} elements, got ${tensor.rawData.length} bytes.`,
       );
     }
-    const buffer = tensor.rawData.slice().buffer; // a copy, so that the offset is aligned
+    // A copy, so that the offset is aligned. (Not slice(): the bytes are a Buffer, whose slice is a view.)
+    const { buffer } = new Uint8Array(tensor.rawData);
     switch (dataType) {
       case 'float32':
         return new Float32Array(buffer);

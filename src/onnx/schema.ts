@@ -80,7 +80,10 @@ const root = protobuf.Root.fromJSON({
         TypeProto: { fields: { tensorType: one(1, 'TensorTypeProto') } },
         TensorTypeProto: { fields: { elemType: one(1, 'int32'), shape: one(2, 'TensorShapeProto') } },
         TensorShapeProto: { fields: { dim: many(1, 'DimensionProto') } },
-        DimensionProto: { fields: { dimValue: one(1, 'int64'), dimParam: one(2, 'string') } },
+        DimensionProto: {
+          fields: { dimValue: one(1, 'int64'), dimParam: one(2, 'string') },
+          oneofs: { value: { oneof: ['dimValue', 'dimParam'] } }, // so that a size of 0 is not left out
+        },
       },
     },
   },

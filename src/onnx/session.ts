@@ -86,6 +86,13 @@ export class Session {
       for (const [name, tensor] of Object.entries(fetches as Readonly<Record<string, Tensor | null>>)) {
         wanted[name] = tensor === null ? null : toRuntime(name, tensor);
       }
+    for (const name of Object.keys(wanted)) {
+      if (!this.outputNames.includes(name)) {
+        throw new GraphError(
+          `Session.run: outputs must be among ${this.outputNames.join(', ')}, got '${name}'.`,
+        );
+      }
+    }
     let results: ort.InferenceSession.OnnxValueMapType;
     try {
       results = await this.#session.run(inputs, wanted);
