@@ -20,7 +20,10 @@ export function datasetCommand(): Command {
     .option('--art <folder...>', 'look for installed art packages here first')
     .option('--json', 'print the summary as JSON')
     .option('--quiet', 'no progress')
-    .addHelpText('after', `\nDatasets:\n${list.join('\n')}\n\nExample:\n  $ semblance dataset emoji data/emoji\n`)
+    .addHelpText(
+      'after',
+      `\nDatasets:\n${list.join('\n')}\n\nExample:\n  $ semblance dataset emoji data/emoji\n`,
+    )
     .action(async (name: string, folder: string, options: Options) => {
       const dataset = Object.hasOwn(datasets, name) ? datasets[name] : undefined;
       if (dataset === undefined) {
@@ -30,7 +33,8 @@ export function datasetCommand(): Command {
         throw new CliError(`dataset --size: a whole number from 16 to 512 is required, got ${options.size}`);
       }
       const interruption = new AbortController();
-      const interrupt = () => interruption.abort(new Error('interrupted; the same command goes on from here'));
+      const interrupt = () =>
+        interruption.abort(new Error('interrupted; the same command goes on from here'));
       process.once('SIGINT', interrupt);
       try {
         const summary = await dataset.build(folder, {
@@ -40,7 +44,9 @@ export function datasetCommand(): Command {
           signal: interruption.signal,
           ...(options.art === undefined ? {} : { artDirectories: options.art }),
         });
-        process.stdout.write(options.json ? `${JSON.stringify(summary, null, 2)}\n` : `${describe(summary)}\n`);
+        process.stdout.write(
+          options.json ? `${JSON.stringify(summary, null, 2)}\n` : `${describe(summary)}\n`,
+        );
       } finally {
         process.removeListener('SIGINT', interrupt);
       }

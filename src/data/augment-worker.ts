@@ -24,6 +24,9 @@ export interface WorkerRequest {
   readonly rows: Int32Array;
 }
 
+/** Instead of a request: finish what was begun, drop what was not, and end. */
+export const CLOSE = 'close';
+
 export type WorkerResponse =
   | { readonly step: number; readonly batch: Omit<WorkerBatch, 'step'> }
   | { readonly step: number; readonly error: string };
@@ -119,8 +122,16 @@ async function decodeBatch(
 function serve(setup: WorkerSetup): void {
   const port = parentPort!;
   let last = Promise.resolve();
-  port.on('message', (request: WorkerRequest) => {
+  let isClosing = false;
+  port.on('message', (request: WorkerRequest | typeof CLOSE) => {
+    if (request === CLOSE) {
+      // Not terminated from outside: a decoder may be at work on this thread's memory.
+      isClosing = true;
+      last = last.then(() => port.close());
+      return;
+    }
     last = last.then(async () => {
+      if (isClosing) return;
       try {
         const { step, ...batch } = await makeBatch(setup, request);
         const response: WorkerResponse = { step, batch };

@@ -10,6 +10,7 @@ import { Worker } from 'node:worker_threads';
 import { DataError, type StartProgress, silentProgress } from '../util/index.js';
 import { type AugmentationOptions, defaultAugmentation, premultiplyAlpha } from './augment.js';
 import type { WorkerRequest, WorkerResponse, WorkerSetup } from './augment-worker.js';
+
 import type { DecodeOptions } from './decode.js';
 import { decodeInto, type PictureProblem, type PictureRow, requireSome } from './decode-rows.js';
 import { createSampler, type SamplerOptions } from './sampler.js';
@@ -137,13 +138,15 @@ export async function createLoader(
     },
     async close() {
       signal?.removeEventListener('abort', onAbort);
-      requests.fail(new DataError('loader: closed'));
-      await worker.terminate();
+      await requests.close();
     },
   };
 }
 
 // --- internal ---
+
+/** As `CLOSE` of the worker's file, which is not imported here: it would be loaded on the main thread. */
+const CLOSE = 'close';
 
 async function decodeRows(
   rows: readonly PictureRow[],
@@ -187,6 +190,7 @@ interface Requests {
   take(step: number): Promise<Batch>;
   forgetOutside(first: number, last: number): void;
   fail(reason: unknown): void;
+  close(): Promise<void>;
 }
 
 /** Requests under way, by step. The process may end while none of them is waited for. */
@@ -205,7 +209,12 @@ function createRequests(worker: Worker, report: (problem: PictureProblem) => voi
   };
   worker.unref();
   worker.on('error', fail);
-  worker.on('exit', (code) => fail(new DataError(`loader: the worker thread ended with code ${code}`)));
+  const ended = new Promise<void>((resolve) => {
+    worker.on('exit', (code) => {
+      fail(new DataError(`loader: the worker thread ended with code ${code}`));
+      resolve();
+    });
+  });
   worker.on('message', (response: WorkerResponse) => {
     if ('error' in response) {
       pending.get(response.step)?.reject(new DataError(response.error));
@@ -242,5 +251,11 @@ function createRequests(worker: Worker, report: (problem: PictureProblem) => voi
       for (const step of [...pending.keys()]) if (step < first || step > last) pending.delete(step);
     },
     fail,
+    close() {
+      fail(new DataError('loader: closed'));
+      worker.ref();
+      worker.postMessage(CLOSE);
+      return ended;
+    },
   };
 }
