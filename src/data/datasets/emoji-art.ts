@@ -153,12 +153,16 @@ export async function readDrawings(
   const names = await readNames(folder);
   const drawings = new Map<string, Drawing>();
   const drawn = new Set<string>();
-  // First by code point or by the item's own name, then by other names, so that a loose name never takes an icon
-  // from the item it belongs to.
+  // First by code point or by the icon's own name, then by other names of the icon, then by other names of the item,
+  // so that a loose name never takes an icon from the item it belongs to (the insect from the game of cricket).
   const passes: ((item: EmojiItem) => readonly string[])[] =
     names.size > 0
       ? [(item) => asList(names.get(item.code))]
-      : [(item) => [item.slug], (item) => aliases.get(item.code) ?? []];
+      : [
+          (item) => (Object.hasOwn(icons.icons, item.slug) ? [item.slug] : []),
+          (item) => [item.slug],
+          (item) => aliases.get(item.code) ?? [],
+        ];
   for (const candidates of passes) {
     for (const item of items) {
       if (drawings.has(item.code)) continue;
