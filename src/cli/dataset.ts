@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { datasets } from '../data/index.js';
 import { CliError, silentProgress, streamProgress } from '../util/index.js';
+import { interruptible } from './interruption.js';
 
 interface Options {
   size: number;
@@ -32,24 +33,16 @@ export function datasetCommand(): Command {
       if (options.size < 16 || options.size > 512) {
         throw new CliError(`dataset --size: a whole number from 16 to 512 is required, got ${options.size}`);
       }
-      const interruption = new AbortController();
-      const interrupt = () =>
-        interruption.abort(new Error('interrupted; the same command goes on from here'));
-      process.once('SIGINT', interrupt);
-      try {
-        const summary = await dataset.build(folder, {
+      const summary = await interruptible((signal) =>
+        dataset.build(folder, {
           size: options.size,
           progress: options.quiet ? silentProgress : streamProgress(),
           onNotice: (line) => process.stderr.write(`${line}\n`),
-          signal: interruption.signal,
+          signal,
           ...(options.art === undefined ? {} : { artDirectories: options.art }),
-        });
-        process.stdout.write(
-          options.json ? `${JSON.stringify(summary, null, 2)}\n` : `${describe(summary)}\n`,
-        );
-      } finally {
-        process.removeListener('SIGINT', interrupt);
-      }
+        }),
+      );
+      process.stdout.write(options.json ? `${JSON.stringify(summary, null, 2)}\n` : `${describe(summary)}\n`);
     });
 }
 

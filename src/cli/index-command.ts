@@ -3,7 +3,8 @@ import { Command } from 'commander';
 import { openEmbedder } from '../bundle/index.js';
 import { type IndexReport, indexPictures, openCatalogForIndexing } from '../catalog/index.js';
 import { type ManifestRow, readManifest } from '../data/index.js';
-import { CliError, DataError, silentProgress, streamProgress } from '../util/index.js';
+import { CliError, DataError, type StartProgress, silentProgress, streamProgress } from '../util/index.js';
+import { interruptible } from './interruption.js';
 
 interface Options {
   model: string;
@@ -49,6 +50,45 @@ export function indexCommand(): Command {
     .action(run);
 }
 
+/** Brings a catalogue up to date with rows; `total` is the number of records it then has. */
+export async function indexRows(options: {
+  readonly model: string;
+  readonly catalog: string;
+  readonly rows: readonly ManifestRow[];
+  /** Names of the manifest's attributes. */
+  readonly attributes: readonly string[];
+  readonly batchSize?: number;
+  readonly threads?: number;
+  readonly progress: StartProgress;
+  readonly signal?: AbortSignal;
+}): Promise<{ report: IndexReport; total: number }> {
+  const { rows, attributes, progress, signal, batchSize, threads } = options;
+  const embedder = await openEmbedder(options.model, {
+    ...(batchSize === undefined ? {} : { batchSize }),
+    ...(threads === undefined ? {} : { threads }),
+  });
+  try {
+    const { catalog, publish } = await openCatalogForIndexing(options.catalog, embedder.bundle, {
+      attributes,
+    });
+    try {
+      const report = await indexPictures({
+        embedder,
+        rows,
+        store: catalog.store,
+        startProgress: progress,
+        signal,
+      });
+      await publish();
+      return { report, total: await catalog.store.count() };
+    } finally {
+      await catalog.close();
+    }
+  } finally {
+    await embedder.close();
+  }
+}
+
 // --- internal ---
 
 async function run(options: Options): Promise<void> {
@@ -63,34 +103,16 @@ async function run(options: Options): Promise<void> {
     throw new DataError(`no picture is in the split '${options.split}'. Choose another --split`, {
       file: options.data,
     });
-  const interruption = new AbortController();
-  const interrupt = () => interruption.abort(new Error('interrupted; the same command goes on from here'));
-  const embedder = await openEmbedder(options.model, {
-    batchSize: options.batchSize,
-    ...(options.threads === undefined ? {} : { threads: options.threads }),
-  });
-  process.once('SIGINT', interrupt);
-  try {
-    const { catalog, publish } = await openCatalogForIndexing(options.catalog, embedder.bundle, {
+  const { report, total } = await interruptible((signal) =>
+    indexRows({
+      ...options,
+      rows,
       attributes: manifest.attributeNames,
-    });
-    try {
-      const report = await indexPictures({
-        embedder,
-        rows,
-        store: catalog.store,
-        startProgress: options.quiet ? silentProgress : streamProgress(),
-        signal: interruption.signal,
-      });
-      await publish();
-      print(options, rows, report, await catalog.store.count());
-    } finally {
-      await catalog.close();
-    }
-  } finally {
-    process.removeListener('SIGINT', interrupt);
-    await embedder.close();
-  }
+      progress: options.quiet ? silentProgress : streamProgress(),
+      signal,
+    }),
+  );
+  print(options, rows, report, total);
 }
 
 function print(options: Options, rows: readonly ManifestRow[], report: IndexReport, total: number): void {

@@ -1,0 +1,343 @@
+/**
+ * `semblance demo`: the whole way on real pictures. Builds the emoji dataset, trains, judges on items that training
+ * never saw, indexes them, searches, and writes `metrics.json` and `report.html`.
+ */
+import { join, relative } from 'node:path';
+import { Command } from 'commander';
+import { openEmbedder } from '../bundle/index.js';
+import { openCatalog, type SearchHit, searchByPicture } from '../catalog/index.js';
+import {
+  buildEmojiDataset,
+  type DatasetSummary,
+  decodeAll,
+  type Manifest,
+  type ManifestRow,
+  readManifest,
+} from '../data/index.js';
+import { type MethodMetrics, meanOverSeeds, pixelEmbeddings } from '../evaluation/index.js';
+import { GRANULARITY_NAMES, ITEM_LEVEL, type Schema } from '../granularity/index.js';
+import { emojiRecipe, resolveConfiguration, type TrainingConfiguration } from '../training/index.js';
+import {
+  formatDuration,
+  type StartProgress,
+  sha256OfFile,
+  silentProgress,
+  streamProgress,
+  writeFileAtomic,
+  writeJson,
+} from '../util/index.js';
+import { type DemoMetrics, METHOD_LABELS, type MethodName, type SeedFigures } from './demo-figures.js';
+import { demoReport } from './demo-report.js';
+import { figuresTable } from './evaluate.js';
+import { indexRows } from './index-command.js';
+import { interruptible } from './interruption.js';
+import { type EmbeddedRows, embedRows, judge, rowsOfSplit } from './judging.js';
+import { nonNegativeInteger, positiveInteger } from './options.js';
+import { merge, parseSettings } from './train.js';
+import { runTraining, schemaOf, writeUntrainedBundle } from './training-run.js';
+
+interface Options {
+  directory: string;
+  seed: number;
+  seeds: number;
+  steps?: number;
+  set: readonly string[];
+  compare?: true;
+  threads?: number;
+  json?: true;
+  quiet?: true;
+}
+
+export function demoCommand(): Command {
+  return new Command('demo')
+    .description(
+      'the whole way on emoji: data, training, judgement, index, search, report; about five minutes',
+    )
+    .option('--directory <folder>', 'where everything goes; what is there already is used again', 'runs/demo')
+    .option('--seed <number>', 'seed of everything random', nonNegativeInteger, 0)
+    .option(
+      '--compare',
+      'also train the same network by multitask without the link, and by binomial deviance',
+    )
+    .option(
+      '--seeds <count>',
+      'with --compare: train each method this often, with seeds from --seed on',
+      positiveInteger,
+      1,
+    )
+    .option('--steps <count>', "training steps (default: the recipe's)", positiveInteger)
+    .option(
+      '--set <path=value>',
+      'one training setting, e.g. batch.items=16 (may be given again)',
+      (pair: string, before: readonly string[]) => [...before, pair],
+      [] as readonly string[],
+    )
+    .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
+    .option('--json', 'print the figures as JSON')
+    .option('--quiet', 'no progress')
+    .addHelpText(
+      'after',
+      '\nThe pictures are artwork, not photographs: one emoji drawn by several artists is one item, and a hit counts\n' +
+        'only when another artist drew it.\n\nExample:\n  $ semblance demo\n  $ semblance demo --compare --seeds 3\n',
+    )
+    .action((options: Options) => interruptible((signal) => run(options, signal)));
+}
+
+// --- internal ---
+
+interface Context {
+  readonly options: Options;
+  readonly manifest: Manifest;
+  readonly schema: Schema;
+  readonly configuration: TrainingConfiguration;
+  readonly testRows: readonly ManifestRow[];
+  readonly progress: StartProgress;
+  readonly report: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+async function run(options: Options, signal: AbortSignal): Promise<void> {
+  const startedAt = performance.now();
+  const { directory } = options;
+  const progress = options.quiet === true ? silentProgress : streamProgress();
+  const report = (line: string) => {
+    if (options.quiet !== true) process.stderr.write(`${line}\n`);
+  };
+
+  report('1/5 dataset: emoji by six artists');
+  const summary = await buildEmojiDataset(join(directory, 'data'), { progress, onNotice: report, signal });
+  const manifest = await readManifest(summary.manifest);
+  const schema = schemaOf(manifest, report);
+  const settings = merge(emojiRecipe as Record<string, unknown>, parseSettings(options.set));
+  const configuration = resolveConfiguration({
+    ...settings,
+    seed: options.seed,
+    ...(options.steps === undefined ? {} : { steps: options.steps }),
+  });
+  const testRows = rowsOfSplit(manifest.rows, 'test');
+  const context: Context = { options, manifest, schema, configuration, testRows, progress, report, signal };
+
+  report(`2/5 training: ${configuration.steps} steps, levels ${schema.levels.join(' > ')}`);
+  const sgml = await trainMethod(context, directory, configuration);
+
+  report(
+    `3/5 judging on ${new Set(testRows.map(({ itemId }) => itemId)).size} items that training never saw`,
+  );
+  const embedded = await embedTest(context, sgml);
+  const methods: DemoMetrics['methods'] = {
+    sgml: await judge(embedded, schema, signal),
+    untrained: await judgeUntrained(context),
+    pixels: await judgePixels(context),
+  };
+  if (options.compare === true) await compare(context, methods);
+
+  report('4/5 indexing and searching');
+  const catalog = join(directory, 'catalog');
+  await indexRows({
+    model: sgml,
+    catalog,
+    rows: testRows,
+    attributes: manifest.attributeNames,
+    progress,
+    signal,
+  });
+  const search = await sampleSearch(catalog, sgml, testRows);
+
+  report('5/5 report');
+  const metrics: DemoMetrics = {
+    seconds: Math.round((performance.now() - startedAt) / 100) / 10,
+    peakMemoryMb: Math.round(process.resourceUsage().maxRSS / 1024),
+    data: dataFigures(summary, options.seed),
+    methods,
+  };
+  await writeJson(join(directory, 'metrics.json'), metrics);
+  const reportFile = join(directory, 'report.html');
+  const html = await demoReport({
+    directory,
+    metrics,
+    embedded,
+    manifest,
+    schema,
+    configuration,
+    modelDirectory: sgml,
+  });
+  await writeFileAtomic(reportFile, html);
+  if (options.json === true) process.stdout.write(`${JSON.stringify(metrics, null, 2)}\n`);
+  else printSummary(context, metrics, search, reportFile);
+}
+
+/** Trains in a folder, or finds that it is done. @returns the model's folder */
+async function trainMethod(
+  context: Context,
+  directory: string,
+  configuration: TrainingConfiguration,
+): Promise<string> {
+  const { manifest, schema, progress, report, signal, options } = context;
+  const { modelDirectory } = await runTraining({
+    manifest,
+    schema,
+    configuration,
+    directory,
+    progress,
+    report,
+    signal,
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+  });
+  return modelDirectory;
+}
+
+function embedTest(
+  { options, testRows, progress, signal }: Context,
+  modelDirectory: string,
+): Promise<EmbeddedRows> {
+  return embedRows(modelDirectory, testRows, {
+    progress,
+    signal,
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+  });
+}
+
+async function judgeUntrained(context: Context): Promise<MethodMetrics> {
+  const { options, manifest, schema, configuration, signal } = context;
+  const directory = join(options.directory, 'baselines', 'untrained', 'model');
+  await writeUntrainedBundle(directory, {
+    schema,
+    configuration,
+    dataHash: await sha256OfFile(manifest.file),
+  });
+  return judge(await embedTest(context, directory), schema, signal);
+}
+
+const PIXEL_SIZE = 16;
+
+async function judgePixels({ testRows, schema, progress, signal }: Context): Promise<MethodMetrics> {
+  const size = 2 * PIXEL_SIZE;
+  const { pictures, kept } = await decodeAll(testRows, { size, progress, signal });
+  const vectors = pixelEmbeddings(pictures, { height: size, width: size, size: PIXEL_SIZE });
+  const rows = Array.from(kept, (row) => testRows[row] as ManifestRow);
+  return judge({ ...vectors, rows }, schema, signal);
+}
+
+/** The same network, sampler, augmentation, steps and seeds; only the loss differs. */
+async function compare(context: Context, methods: DemoMetrics['methods']): Promise<void> {
+  const { options, configuration, schema, signal } = context;
+  const variants: Readonly<
+    Record<'sgml' | 'multitask' | 'binomialDeviance', (seed: number) => TrainingConfiguration>
+  > = {
+    sgml: (seed) => ({ ...configuration, seed }),
+    multitask: (seed) => ({ ...configuration, seed, loss: withoutLink(configuration) }),
+    binomialDeviance: (seed) => ({
+      ...configuration,
+      seed,
+      loss: withoutLink(configuration),
+      attributeWeight: 0,
+    }),
+  };
+  for (const [name, configure] of Object.entries(variants) as [
+    keyof typeof variants,
+    (typeof variants)['sgml'],
+  ][]) {
+    const seeds: SeedFigures[] = [];
+    for (let seed = options.seed; seed < options.seed + options.seeds; seed++) {
+      const isDone = name === 'sgml' && seed === options.seed && methods.sgml !== undefined;
+      let figures = methods.sgml as MethodMetrics;
+      if (!isDone) {
+        context.report(`comparison: ${name}, seed ${seed}`);
+        const directory = join(options.directory, 'compare', `${name}-seed${seed}`);
+        figures = await judge(
+          await embedTest(context, await trainMethod(context, directory, configure(seed))),
+          schema,
+          signal,
+        );
+      }
+      methods[name] ??= figures;
+      seeds.push({ seed, recallAt1: figures.recallAt1, mapAtR: figures.mapAtR });
+    }
+    methods[name] = { ...(methods[name] as MethodMetrics), seeds };
+  }
+}
+
+/** Binomial deviance with the constants of the configuration's loss. */
+function withoutLink({ loss }: TrainingConfiguration): TrainingConfiguration['loss'] {
+  if (loss.kind !== 'soft-binomial-deviance') return loss;
+  const { alpha, beta, negativeCost, negativeWeight } = loss;
+  return { kind: 'binomial-deviance', alpha, beta, negativeCost, negativeWeight };
+}
+
+interface SampleSearch {
+  readonly query: ManifestRow;
+  /** Hits by granularity name, of pictures by other artists. */
+  readonly hits: Readonly<Record<string, readonly SearchHit[]>>;
+}
+
+/** Searches the catalogue for one picture at the three granularities. */
+async function sampleSearch(
+  directory: string,
+  modelDirectory: string,
+  rows: readonly ManifestRow[],
+): Promise<SampleSearch> {
+  const query = rows.find(({ source }) => source === 'twemoji') ?? (rows[0] as ManifestRow);
+  const catalog = await openCatalog(directory);
+  const embedder = await openEmbedder(modelDirectory);
+  try {
+    const hits: Record<string, SearchHit[]> = {};
+    for (const [name, granularity] of Object.entries(GRANULARITY_NAMES)) {
+      hits[name] = await searchByPicture({
+        catalog,
+        embedder,
+        picture: query.path,
+        granularity,
+        k: 5,
+        filter: query.source === undefined ? [] : [{ column: 'source', noneOf: [query.source] }],
+      });
+    }
+    return { query, hits };
+  } finally {
+    await embedder.close();
+    await catalog.close();
+  }
+}
+
+function dataFigures({ pictures, items, splits, sources, manifestHash }: DatasetSummary, seed: number) {
+  return { pictures, items, itemsBySplit: splits, picturesBySource: sources, manifestHash, seed };
+}
+
+function printSummary(
+  { options, manifest }: Context,
+  metrics: DemoMetrics,
+  { query, hits }: SampleSearch,
+  reportFile: string,
+): void {
+  const named: Record<string, MethodMetrics> = {};
+  for (const [name, figures] of Object.entries(metrics.methods))
+    named[METHOD_LABELS[name as MethodName]] = figures;
+  const out = (line = '') => process.stdout.write(`${line}\n`);
+  out();
+  out('Test items, hits by other artists only, × 100. Recall@1 is the mean over ordered pairs of artists.');
+  out(figuresTable(named));
+  for (const [name, { seeds = [] }] of Object.entries(metrics.methods)) {
+    if (seeds.length < 2) continue;
+    const interval = (values: readonly number[]) => {
+      const { mean, halfWidth } = meanOverSeeds(values);
+      return `${(100 * mean).toFixed(1)} ± ${(100 * (halfWidth ?? 0)).toFixed(1)}`;
+    };
+    out(
+      `${METHOD_LABELS[name as MethodName]}: ${seeds.length} seeds, Recall@1 ${interval(seeds.map(({ recallAt1 }) => recallAt1))}, ` +
+        `MAP@R ${interval(seeds.map(({ mapAtR }) => mapAtR))} (mean ± 95 %)`,
+    );
+  }
+  const here = (path: string) => relative('.', path) || '.';
+  out(`\nA search with ${query.itemId} by ${query.source}:`);
+  for (const [name, found] of Object.entries(hits)) {
+    out(`  ${name.padEnd(9)} ${found.map((hit) => `${hit.itemId} (${hit.source})`).join(', ')}`);
+  }
+  out(`\n${formatDuration(metrics.seconds)}, peak memory ${metrics.peakMemoryMb} MB`);
+  out(`report   ${here(reportFile)}`);
+  out(`figures  ${here(join(options.directory, 'metrics.json'))}`);
+  out(
+    `search   npx semblance search ${here(query.path)} --catalog ${here(join(options.directory, 'catalog'))} --granularity look`,
+  );
+  out(
+    `judge    npx semblance evaluate --model ${here(join(options.directory, 'model'))} --data ${here(manifest.file)} --json`,
+  );
+}

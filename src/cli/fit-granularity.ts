@@ -1,0 +1,75 @@
+/**
+ * Fits the weights of query-time granularity on the validation pictures: at each level the blend of the stored vector's
+ * parts with the largest MAP@R.
+ */
+import { fitLevelWeights, type Schema, storedVectors, vectorLayout } from '../granularity/index.js';
+import type { Random } from '../util/index.js';
+import { type EmbeddedRows, retrievalLabels } from './judging.js';
+
+/** More queries than this would only make the fit slower. */
+const MOST_QUERIES = 250;
+
+/**
+ * @returns weights [L][parts], as a bundle keeps them
+ */
+export function fitGranularity(embedded: EmbeddedRows, schema: Schema, random: Random): number[][] {
+  const { rows, embeddings, attributes, dimension } = embedded;
+  const layout = vectorLayout(schema, dimension);
+  const gallery = storedVectors(schema, dimension, { embeddings, attributes });
+  const queryRows = random.shuffled(rows.map((_, index) => index)).slice(0, MOST_QUERIES);
+  const queries = new Float32Array(queryRows.length * layout.size);
+  queryRows.forEach((row, i) => {
+    queries.set(gallery.subarray(row * layout.size, (row + 1) * layout.size), i * layout.size);
+  });
+  const { levels, source, sourceGroup } = retrievalLabels(rows, schema);
+  const groups = rows.map((_, row) => sourceGroup?.[row] ?? source?.[row]);
+  const labels = schema.levels.map((level) => levels[level] as readonly string[]);
+  const score = (similarities: Float32Array, level: number) => {
+    let sum = 0;
+    let judged = 0;
+    queryRows.forEach((query, i) => {
+      const value = mapAtR(
+        similarities.subarray(i * rows.length, (i + 1) * rows.length),
+        query,
+        labels[level] as readonly string[],
+        groups,
+      );
+      if (value === undefined) return;
+      sum += value;
+      judged++;
+    });
+    return judged === 0 ? 0 : sum / judged;
+  };
+  return fitLevelWeights(layout, { queries, gallery }, score, { levels: schema.levels.length }).weights;
+}
+
+// --- internal ---
+
+/** MAP@R of one query from its row of similarities; `undefined` when nothing is relevant. */
+function mapAtR(
+  similarities: Float32Array,
+  query: number,
+  labels: readonly string[],
+  groups: readonly (string | undefined)[],
+): number | undefined {
+  const label = labels[query];
+  if (label === undefined || label === '') return undefined;
+  const candidates: number[] = [];
+  let relevant = 0;
+  for (let row = 0; row < labels.length; row++) {
+    const isOwn = row === query || (groups[row] !== undefined && groups[row] === groups[query]);
+    if (isOwn) continue;
+    candidates.push(row);
+    if (labels[row] === label) relevant++;
+  }
+  if (relevant === 0) return undefined;
+  candidates.sort((a, b) => (similarities[b] as number) - (similarities[a] as number) || a - b);
+  let found = 0;
+  let precision = 0;
+  for (let rank = 1; rank <= relevant; rank++) {
+    if (labels[candidates[rank - 1] as number] !== label) continue;
+    found++;
+    precision += found / rank;
+  }
+  return precision / relevant;
+}
