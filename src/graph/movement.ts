@@ -293,14 +293,11 @@ const Slice: Operator = {
           ),
           shape.map((length, i) => (i === axis ? length * stride : length)),
         );
-        // The last element's zeros may reach beyond the end.
-        const reach = Math.min(count * stride, size - lowest);
-        if (reach < count * stride) gradient = slice(gradient, [{ axis, end: reach }]);
       }
       const before = zeros();
       const after = zeros();
       before[axis] = lowest;
-      after[axis] = size - lowest - (gradient.shape[axis] as number);
+      after[axis] = size - lowest - (gradient.shape[axis] as number); // negative where the last zeros pass the end
       gradient = pad(gradient, before, after);
     }
     return [gradient];

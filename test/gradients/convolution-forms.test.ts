@@ -34,11 +34,14 @@ const WEIGHT_FORMS: Readonly<Record<WeightGradientForm, (geometry: WindowGeometr
   swapped: always,
 };
 const INPUT_FORMS: Readonly<
-  Record<InputGradientForm, (geometry: WindowGeometry, kernel: number) => boolean>
+  Record<InputGradientForm, (geometry: WindowGeometry, kernel: readonly number[]) => boolean>
 > = {
   transposed: always,
   flipped: ({ strides, pads, dilations }, kernel) =>
-    strides[0] === 1 && pads[0] <= dilations[0] * (kernel - 1),
+    strides.every((stride) => stride === 1) &&
+    pads.every(
+      (count, side) => count <= (dilations[side % 2] as number) * ((kernel[side % 2] as number) - 1),
+    ),
 };
 
 describe.each(CONVOLUTIONS)('gradients of a convolution: %s', (name, inputShape, weightShape, windows) => {
@@ -68,7 +71,7 @@ describe.each(CONVOLUTIONS)('gradients of a convolution: %s', (name, inputShape,
       );
     }
     for (const [form, isFor] of Object.entries(INPUT_FORMS)) {
-      if (!isFor(geometry, weightShape[2] as number)) continue;
+      if (!isFor(geometry, weightShape.slice(2))) continue;
       outputs[`input ${form}`] = convolutionInputGradient(
         values.g,
         values.weight,

@@ -166,53 +166,65 @@ export function matmul(a: NdArray, b: NdArray): NdArray {
   return { shape, data: full.data };
 }
 
+/** A number holds for both axes, or all four sides. */
 export interface Windows {
-  readonly stride?: number;
-  readonly padding?: number;
-  readonly dilation?: number;
+  readonly stride?: number | readonly [number, number];
+  /** Or top, left, bottom, right. */
+  readonly padding?: number | readonly [number, number, number, number];
+  readonly dilation?: number | readonly [number, number];
   readonly group?: number;
 }
 
-/** Every (output element, input element, weight element) that meet in a convolution. */
-export function* meetings(
-  inputShape: readonly number[],
-  weightShape: readonly number[],
-  { stride = 1, padding = 0, dilation = 1, group = 1 }: Windows,
-): Generator<{ output: number[]; input: number[]; weight: number[] }> {
-  const [batch, , height, width] = inputShape as [number, number, number, number];
-  const [outChannels, channels, kernelHeight, kernelWidth] = weightShape as [number, number, number, number];
-  const size = (length: number, kernel: number) =>
-    Math.floor((length + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
-  for (const [n, o, p, q] of indices([
-    batch,
-    outChannels,
-    size(height, kernelHeight),
-    size(width, kernelWidth),
-  ]) as Generator<[number, number, number, number]>) {
-    for (const [c, a, b] of indices([channels, kernelHeight, kernelWidth]) as Generator<
-      [number, number, number]
-    >) {
-      const row = p * stride + a * dilation - padding;
-      const column = q * stride + b * dilation - padding;
-      if (row < 0 || row >= height || column < 0 || column >= width) continue;
-      const inputChannel = Math.floor(o / (outChannels / group)) * channels + c;
-      yield { output: [n, o, p, q], input: [n, inputChannel, row, column], weight: [o, c, a, b] };
-    }
-  }
+/** The same with everything named. */
+export function resolveWindows({ stride = 1, padding = 0, dilation = 1, group = 1 }: Windows): {
+  strides: readonly [number, number];
+  pads: readonly [number, number, number, number];
+  dilations: readonly [number, number];
+  group: number;
+} {
+  return {
+    strides: typeof stride === 'number' ? [stride, stride] : stride,
+    pads: typeof padding === 'number' ? [padding, padding, padding, padding] : padding,
+    dilations: typeof dilation === 'number' ? [dilation, dilation] : dilation,
+    group,
+  };
 }
 
 /** The output shape of a convolution. */
 export function convolutionShape(
   inputShape: readonly number[],
   weightShape: readonly number[],
-  { stride = 1, padding = 0, dilation = 1 }: Windows,
+  windows: Windows,
 ): number[] {
-  const size = (axis: number) =>
-    Math.floor(
-      ((inputShape[axis] as number) + 2 * padding - dilation * ((weightShape[axis] as number) - 1) - 1) /
-        stride,
-    ) + 1;
-  return [inputShape[0] as number, weightShape[0] as number, size(2), size(3)];
+  const { strides, pads, dilations } = resolveWindows(windows);
+  const size = (axis: 0 | 1) => {
+    const padded = (inputShape[axis + 2] as number) + pads[axis] + (pads[axis + 2] as number);
+    const reach = dilations[axis] * ((weightShape[axis + 2] as number) - 1) + 1;
+    return Math.floor((padded - reach) / strides[axis]) + 1;
+  };
+  return [inputShape[0] as number, weightShape[0] as number, size(0), size(1)];
+}
+
+/** Every (output element, input element, weight element) that meet in a convolution. */
+export function* meetings(
+  inputShape: readonly number[],
+  weightShape: readonly number[],
+  windows: Windows,
+): Generator<{ output: number[]; input: number[]; weight: number[] }> {
+  const { strides, pads, dilations, group } = resolveWindows(windows);
+  const [, , height, width] = inputShape as [number, number, number, number];
+  const [outChannels, channels, ...kernel] = weightShape as [number, number, number, number];
+  for (const output of indices(convolutionShape(inputShape, weightShape, windows))) {
+    const [n, o, p, q] = output as [number, number, number, number];
+    for (const offset of indices([channels, ...kernel])) {
+      const [c, a, b] = offset as [number, number, number];
+      const row = p * strides[0] + a * dilations[0] - pads[0];
+      const column = q * strides[1] + b * dilations[1] - pads[1];
+      if (row < 0 || row >= height || column < 0 || column >= width) continue;
+      const inputChannel = Math.floor(o / (outChannels / group)) * channels + c;
+      yield { output, input: [n, inputChannel, row, column], weight: [o, c, a, b] };
+    }
+  }
 }
 
 const flatIndex = (shape: readonly number[], index: readonly number[]) =>

@@ -104,7 +104,7 @@ function smallIntegers(shape: readonly number[], offset: number): InputSpec {
 const tied = (
   operator: OperatorName,
   build: (a: Value, b: Value) => Value,
-  gradient: readonly number[],
+  gradient: readonly (readonly number[])[],
 ): Row => ({
   operator,
   name: 'ties go to the first',
@@ -126,7 +126,7 @@ const at = (
   inputs: [given([x.length], x)],
   build,
   reference: elementwise(compute),
-  gradient,
+  gradient: [gradient],
 });
 
 const softplus = (x: number) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
@@ -166,12 +166,18 @@ export const elementwiseRows: readonly Row[] = [
     inputs: [given([2], [0, 1])],
     build: (x) => graph.power(x, constant(2)),
     reference: elementwise((x) => x * x),
-    gradient: [0, 2],
+    gradient: [[0, 2]],
   },
   ...binaryRows('Max', graph.maximum, Math.max),
   ...binaryRows('Min', graph.minimum, Math.min),
-  tied('Max', graph.maximum, [1, 0, 1]),
-  tied('Min', graph.minimum, [1, 1, 1]),
+  tied('Max', graph.maximum, [
+    [1, 0, 1],
+    [0, 1, 0],
+  ]),
+  tied('Min', graph.minimum, [
+    [1, 1, 1],
+    [0, 0, 0],
+  ]),
   ...unaryRows('Neg', graph.negate, (x) => -x, { extremes: [-1e4, 1e4] }),
   ...unaryRows('Abs', graph.absolute, Math.abs, { extremes: [-1e4, 1e4] }),
   at('Abs', graph.absolute, Math.abs, [-1, 0, 1], [-1, 0, 1]),
@@ -254,7 +260,7 @@ export const elementwiseRows: readonly Row[] = [
     inputs: [given([3], [1, 0, 1], 'bool'), given([3], [1, 0, 2])],
     build: (condition, x) => graph.where(condition, x, constant(Infinity)),
     reference: elementwise((condition, x) => (condition ? x : Infinity)),
-    gradient: [1, 0, 1],
+    gradient: [[1, 0, 1]],
   },
   {
     operator: 'Cast',
@@ -263,7 +269,7 @@ export const elementwiseRows: readonly Row[] = [
     build: (x) => graph.cast(graph.cast(x, 'float16'), 'float32'),
     reference: elementwise((x) => x),
     tolerance: 1e-3,
-    gradient: Array.from({ length: 12 }, () => 1),
+    gradient: [Array.from({ length: 12 }, () => 1)],
   },
   ...(['int64', 'int32', 'uint8'] as const).map(
     (dataType): Row => ({

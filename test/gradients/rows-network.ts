@@ -12,6 +12,7 @@ import {
   mean,
   type NdArray,
   reduce,
+  resolveWindows,
   variance,
   type Windows,
 } from './reference.js';
@@ -49,28 +50,38 @@ export const CONVOLUTIONS: readonly (readonly [string, readonly number[], readon
   ['depthwise, two outputs a channel', [1, 3, 5, 4], [6, 1, 3, 3], { group: 3, padding: 1 }],
   ['a window as large as the picture', [2, 5, 3, 4], [2, 5, 3, 4], {}],
   ['one pixel', [2, 5, 1, 1], [3, 5, 3, 3], { padding: 1 }],
+  ['no two sides padded alike', [2, 5, 6, 7], [3, 5, 3, 3], { padding: [0, 1, 2, 1] }],
+  [
+    'no two sides padded alike, strided',
+    [2, 5, 6, 7],
+    [3, 5, 3, 3],
+    { padding: [0, 1, 2, 1], stride: [2, 1] },
+  ],
+  [
+    'wide kernel, tall stride, dilated one way',
+    [1, 5, 9, 8],
+    [2, 5, 2, 3],
+    { stride: [3, 1], dilation: [1, 2] },
+  ],
+  ['groups, no two sides padded alike', [1, 4, 6, 5], [4, 2, 3, 2], { padding: [2, 0, 1, 1], group: 2 }],
   ['wide enough for the turned form', [1, 5, 21, 20], [2, 5, 3, 3], { padding: 1 }],
   ['wide, two groups', [1, 4, 20, 21], [2, 2, 3, 3], { padding: 1, group: 2 }],
   ['wide, padded by more than the kernel less one', [1, 5, 20, 20], [2, 5, 1, 1], { padding: 1 }],
 ];
 
-export const attributesOf = ({ stride = 1, padding = 0, dilation = 1, group = 1 }: Windows): Attributes => ({
-  strides: [stride, stride],
-  pads: [padding, padding, padding, padding],
-  dilations: [dilation, dilation],
-  group,
-});
+export const attributesOf = (windows: Windows): Attributes => ({ ...resolveWindows(windows) });
 
 /** The output of a transposed convolution is the gradient of a convolution by its input. */
 function transposedConvolution(x: NdArray, weight: NdArray, windows: Windows, extra: number): NdArray {
-  const { stride = 1, padding = 0, dilation = 1, group = 1 } = windows;
-  const size = (axis: number) =>
-    ((x.shape[axis] as number) - 1) * stride +
-    dilation * ((weight.shape[axis] as number) - 1) +
+  const { strides, pads, dilations, group } = resolveWindows(windows);
+  const size = (axis: 0 | 1) =>
+    ((x.shape[axis + 2] as number) - 1) * strides[axis] +
+    dilations[axis] * ((weight.shape[axis + 2] as number) - 1) +
     1 +
     extra -
-    2 * padding;
-  const shape = [x.shape[0] as number, (weight.shape[1] as number) * group, size(2), size(3)];
+    pads[axis] -
+    (pads[axis + 2] as number);
+  const shape = [x.shape[0] as number, (weight.shape[1] as number) * group, size(0), size(1)];
   return convolutionGradients(
     make(shape, () => 0),
     weight,
@@ -86,6 +97,7 @@ const TRANSPOSED: readonly (readonly [string, readonly number[], readonly number
   ['stride 2, one more pixel', [2, 3, 3, 4], [3, 5, 3, 3], { stride: 2, padding: 1 }, 1],
   ['stride 2, one more pixel, three channels', [1, 4, 3, 4], [4, 3, 3, 3], { stride: 2, padding: 1 }, 1],
   ['two groups', [1, 4, 4, 3], [4, 3, 3, 3], { group: 2, padding: 1 }, 0],
+  ['no two sides cut alike', [1, 3, 4, 5], [3, 5, 3, 2], { padding: [1, 0, 0, 1], stride: [2, 1] }, 0],
 ];
 
 function pooled(x: NdArray, size: number): NdArray {
@@ -257,7 +269,7 @@ export const networkRows: readonly Row[] = [
     inputs: [given([2, 1, 2, 2], [3, 3, 3, 3, 3, 3, 3, 3]), vector(1), vector(1)],
     build: (x, weight, bias) => graph.batchNormalizationTraining(x, weight, bias).y,
     reference: (x, weight, bias) => batchNormalized(x, weight, bias, 1e-5),
-    gradient: Array.from({ length: 8 }, () => 0),
+    gradient: [Array.from({ length: 8 }, () => 0), [0], [8]],
     tolerance: 1e-3, // the slope is 300, so that x · slope and mean · slope cancel
   },
   {

@@ -86,7 +86,7 @@ const ties = (operator: 'ReduceMax' | 'ReduceMin', values: number[], gradient: n
   inputs: [given([2, 3], values)],
   build: (x) => (operator === 'ReduceMax' ? graph.reduceMax : graph.reduceMin)(x, [1]),
   reference: (x) => reduce(x, [1], false, operator === 'ReduceMax' ? largest : smallest),
-  gradient,
+  gradient: [gradient],
 });
 
 const SOFTMAX_SHAPES: readonly (readonly [readonly number[], number])[] = [
