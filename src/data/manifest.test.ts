@@ -1,6 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DataError } from '../util/index.js';
@@ -156,6 +157,31 @@ describe('readManifest', () => {
     );
   });
 });
+
+const awkwardNames = resolve(import.meta.dirname, '../../../shared/data/bad-images/names');
+const isAbsent = !existsSync(awkwardNames);
+
+it.skipIf(isAbsent)(
+  `awkward file names pass through${isAbsent ? ' (skipped: not on this machine)' : ''}`,
+  async () => {
+    const names = await readdir(awkwardNames);
+    const entries = names.map(
+      (name): ManifestEntry => ({
+        relativePath: name,
+        itemId: name,
+        split: 'test',
+        attributes: { name: [name] },
+      }),
+    );
+    for (const format of ['csv', 'jsonl']) {
+      const path = join(folder, `names.${format}`);
+      await writeManifest(path, entries);
+      const { rows } = await readManifest(path);
+      expect(rows.map((row) => [row.relativePath, row.itemId])).toEqual(names.map((name) => [name, name]));
+      for (const row of rows) expect(existsSync(join(awkwardNames, row.relativePath))).toBe(true);
+    }
+  },
+);
 
 describe('writeManifest', () => {
   const text = fc

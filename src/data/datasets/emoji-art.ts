@@ -69,7 +69,7 @@ export const ART_SETS: readonly ArtSet[] = [
     source: 'emojione',
     sourceGroup: 'emojione',
     package: '@iconify-json/emojione',
-    artist: 'Ranks.com (EmojiOne 2), continued as EmojiTwo',
+    artist: 'Emoji One, version 2, continued as EmojiTwo',
     licence: 'CC-BY-4.0',
     licenceUrl: 'https://creativecommons.org/licenses/by/4.0/',
   },

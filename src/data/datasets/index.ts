@@ -10,7 +10,7 @@ export interface Dataset {
 /** By the name used on the command line. */
 export const datasets: Readonly<Record<string, Dataset>> = {
   emoji: {
-    description: '1,644 emoji, each drawn by up to six artists (artwork, not photographs)',
+    description: '1,640 emoji, each drawn by up to six artists (artwork, not photographs)',
     build: buildEmojiDataset,
   },
 };
