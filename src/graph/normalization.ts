@@ -82,21 +82,17 @@ export function groupNormalization(
   groups: number,
   epsilon = 1e-5,
 ): Value {
-  const [batch, channels, height, width] = staticShape(x, 'groupNormalization') as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [, channels, height, width] = x.shape as readonly [Dimension, number, number, number];
   if (channels % groups !== 0) {
     throw new ShapeError(`groupNormalization: groups must divide the ${channels} channels, got ${groups}.`);
   }
   const size = (channels / groups) * height * width;
   const ones = constant(new Float32Array(size).fill(1), [size]);
-  const normalized = layerNormalization(reshape(x, [batch * groups, size]), ones, undefined, 1, epsilon);
+  // A 0 keeps the batch, whose size may be unknown.
+  const normalized = layerNormalization(reshape(x, [0, groups, size]), ones, undefined, 2, epsilon);
   const perChannel = (value: Value) => reshape(value, [1, channels, 1, 1]);
   return add(
-    multiply(reshape(normalized, [batch, channels, height, width]), perChannel(weight)),
+    multiply(reshape(normalized, [0, channels, height, width]), perChannel(weight)),
     perChannel(bias),
   );
 }

@@ -50,6 +50,15 @@ describe('verify', () => {
     refused({ ...sound, nodes: [{ ...exp, outputs: [] }] }, /must have 1 outputs/);
   });
 
+  it('refuses a constant whose array is not of its type', () => {
+    const wrong = constant(BigInt64Array.of(1n, 2n)); // float32 by default
+    refused(
+      buildGraph([x], { y: add(x, wrong) }),
+      /float32 constant must hold a Float32Array, got a BigInt64Array/,
+    );
+    refused(buildGraph([], { wrong }), /BigInt64Array of shape \[2\]/);
+  });
+
   it('refuses two outputs of one name, and names of inputs or nothing', () => {
     const output = sound.outputs[0] as Graph['outputs'][number];
     refused({ ...sound, outputs: [output, output] }, /must be unique, got 'y' twice/);

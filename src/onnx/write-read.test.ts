@@ -5,6 +5,7 @@ import {
   add,
   apply,
   averagePool,
+  batchNormalization,
   batchNormalizationTraining,
   buildGraph,
   cast,
@@ -14,7 +15,9 @@ import {
   exponential,
   type Graph,
   gather,
+  globalAveragePool,
   gradients,
+  groupNormalization,
   identity,
   input,
   int64,
@@ -151,6 +154,34 @@ describe('writeModel, then readModel', () => {
       const { y, flat } = await session.run({ x: { dataType: 'float32', shape: [batch, 3], data } });
       expect(y?.shape).toEqual([batch, 3]);
       expect(flat?.shape).toEqual([batch * 3]);
+    }
+    await session.close();
+  });
+});
+
+describe('a network for any number of pictures', () => {
+  it('gives each picture what it gets alone', async () => {
+    const x = input('x', 'float32', ['N', 3, 8, 8]);
+    const channels = (fill: number) => constant(new Float32Array(4).fill(fill));
+    const kernel = constant(numbers(4 * 27), [4, 3, 3, 3]);
+    const convolved = convolution(x, kernel, channels(0.1), { stride: 2, padding: 1 });
+    const normalized = batchNormalization(convolved, channels(2), channels(0), channels(0.1), channels(3));
+    const grouped = groupNormalization(relu(normalized), channels(1), channels(0.5), 2);
+    const features = reshape(averagePool(grouped, 2), [0, -1]);
+    const logits = matmul(features, constant(numbers(16 * 5), [16, 5]));
+    const bytes = writeModel(buildGraph([x], { y: softmax(logits), pooled: globalAveragePool(grouped) }));
+    const session = await Session.create(writeModel(readModel(bytes).graph), { threads: 1 });
+    const run = (data: Float32Array) =>
+      session.run({ x: { dataType: 'float32', shape: [data.length / 192, 3, 8, 8], data } });
+    const pictures = numbers(3 * 192);
+    const together = await run(pictures);
+    expect(together.y?.shape).toEqual([3, 5]);
+    expect(together.pooled?.shape).toEqual([3, 4, 1, 1]);
+    for (let i = 0; i < 3; i++) {
+      const alone = await run(pictures.slice(i * 192, (i + 1) * 192));
+      [...(alone.y?.data ?? [])].forEach((number, j) => {
+        expect(Number(number)).toBeCloseTo(Number(together.y?.data[i * 5 + j]), 5);
+      });
     }
     await session.close();
   });
