@@ -20,6 +20,7 @@ import { floatTensor, Session, writeModel } from '../src/onnx/index.js';
 const batch = Number(process.argv[2] ?? 128);
 const rounds = Number(process.argv[3] ?? 9);
 
+const sizes = process.argv[4];
 const cases: readonly [
   channels: number,
   outChannels: number,
@@ -40,9 +41,20 @@ const cases: readonly [
   [192, 192, 8, 3, 1],
   [256, 256, 8, 3, 1],
   [256, 256, 4, 3, 1],
+  [48, 48, 12, 3, 1],
+  [96, 96, 6, 3, 1],
+  [192, 192, 3, 3, 1],
+  [192, 192, 4, 3, 1],
+  [96, 96, 8, 3, 1],
   [64, 256, 16, 1, 1],
   [128, 256, 8, 1, 1],
-];
+].filter(([c, , size]) => sizes === undefined || sizes.split(',').includes(`${c}x${size}`)) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+][];
 
 interface Timed {
   readonly name: string;

@@ -15,7 +15,7 @@ import {
   readManifest,
 } from '../data/index.js';
 import { type MethodMetrics, meanOverSeeds, pixelEmbeddings } from '../evaluation/index.js';
-import { GRANULARITY_NAMES, ITEM_LEVEL, type Schema } from '../granularity/index.js';
+import { GRANULARITY_NAMES, type Schema } from '../granularity/index.js';
 import { emojiRecipe, resolveConfiguration, type TrainingConfiguration } from '../training/index.js';
 import {
   formatDuration,

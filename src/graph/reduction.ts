@@ -79,6 +79,9 @@ function reduce(
 /** The axes that a reduction node reduces, counted from the front. */
 function reducedAxes(inputs: readonly (Value | undefined)[], attributes: Attributes, name: string): number[] {
   const x = required(inputs[0], name, 0);
+  if (attributes.axes !== undefined) {
+    throw new ShapeError(`${name}: axes must be an input, as in opset 18, got an attribute.`);
+  }
   if (inputs[1] === undefined)
     return attributes.noop_with_empty_axes === 1 ? [] : x.shape.map((_, axis) => axis);
   const axes = constantIntegers(inputs[1]);

@@ -69,6 +69,25 @@ describe('readModel understands what others write', () => {
     expect(await runGraph(readModel(bytes).graph, { x: [1, 1, 1, 1] })).toEqual({ y: [2, 3, 4, 5] });
   });
 
+  it('axes of reductions as an attribute, before opset 18', async () => {
+    const axes = (list: number[]) => [
+      { name: 'axes', type: 7, ints: list },
+      { name: 'keepdims', type: 2, i: 0 },
+    ];
+    const bytes = model({
+      input: [{ name: 'x', type: { tensorType: { elemType: 1, shape: { dim: [{ dimValue: 2 }, { dimValue: 2 }] } } } }],
+      node: [node('ReduceMean', ['x'], ['y'], axes([1]))],
+    });
+    const { graph } = readModel(bytes);
+    expect(graph.outputs[0]?.value.shape).toEqual([2]);
+    expect(await runGraph(graph, { x: [1, 2, 5, 8] })).toEqual({ y: [1.5, 6.5] });
+  });
+
+  it('a split into equal parts without saying into how many, before opset 18', async () => {
+    const bytes = model({ node: [node('Split', ['x'], ['first', 'y'], [{ name: 'axis', type: 2, i: 0 }])] });
+    expect(await runGraph(readModel(bytes).graph, { x: [1, 2, 3, 4] })).toEqual({ y: [3, 4] });
+  });
+
   it('weights that are listed as inputs too', () => {
     const bytes = model({
       node: [node('Add', ['x', 'w'], ['y'])],

@@ -9,6 +9,7 @@ import {
   findOperator,
   type Graph,
   input,
+  int64,
   ONNX_DATA_TYPES,
   sizeOf,
   type TensorData,
@@ -154,6 +155,7 @@ function readNode(node: NodeMessage, values: Map<string, Value>): void {
   });
   const attributes: Record<string, AttributeValue> = {};
   for (const attribute of node.attribute) attributes[attribute.name] = attributeValue(attribute, where);
+  toOpset18(node, inputs, attributes);
   let outputs: readonly Value[];
   try {
     outputs = applyAll(operator, inputs, attributes);
@@ -165,6 +167,19 @@ function readNode(node: NodeMessage, values: Map<string, Value>): void {
     const value = outputs[i];
     if (name !== '' && value !== undefined) define(name, value);
   });
+}
+
+/** What opset 18 says in another way: axes of reductions as an input, the number of a split's equal parts. */
+function toOpset18(
+  { opType, output }: NodeMessage,
+  inputs: (Value | undefined)[],
+  attributes: Record<string, AttributeValue>,
+): void {
+  if (opType.startsWith('Reduce') && Array.isArray(attributes.axes)) {
+    inputs[1] = int64(attributes.axes as readonly number[]);
+    delete attributes.axes;
+  }
+  if (opType === 'Split' && inputs[1] === undefined) attributes.num_outputs ??= output.length;
 }
 
 function attributeValue(attribute: AttributeMessage, where: string): AttributeValue {
