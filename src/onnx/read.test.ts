@@ -75,7 +75,12 @@ describe('readModel understands what others write', () => {
       { name: 'keepdims', type: 2, i: 0 },
     ];
     const bytes = model({
-      input: [{ name: 'x', type: { tensorType: { elemType: 1, shape: { dim: [{ dimValue: 2 }, { dimValue: 2 }] } } } }],
+      input: [
+        {
+          name: 'x',
+          type: { tensorType: { elemType: 1, shape: { dim: [{ dimValue: 2 }, { dimValue: 2 }] } } },
+        },
+      ],
       node: [node('ReduceMean', ['x'], ['y'], axes([1]))],
     });
     const { graph } = readModel(bytes);
