@@ -31,11 +31,16 @@ export interface Pairs {
 /**
  * @param embeddings [B, D], rows of unit length
  * @param itemIds [B] int64
- * @throws ShapeError when the two disagree on B.
+ * @throws ShapeError when they have other ranks, or disagree on B.
  */
 export function batchPairs(embeddings: Value, itemIds: Value, where: string): Pairs {
+  if (embeddings.rank !== 2) {
+    throw new ShapeError(
+      `${where}: embeddings must have shape [B, D], got [${embeddings.shape.join(', ')}].`,
+    );
+  }
   const batch = embeddings.shape[0] as number;
-  if (embeddings.rank !== 2 || itemIds.rank !== 1 || itemIds.shape[0] !== batch) {
+  if (itemIds.rank !== 1 || itemIds.shape[0] !== batch) {
     throw new ShapeError(
       `${where}: item ids must have shape [B] = [${batch}], got [${itemIds.shape.join(', ')}].`,
     );

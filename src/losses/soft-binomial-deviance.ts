@@ -9,7 +9,7 @@
  * arXiv 1911.06047; the exact formula was not available to us.
  */
 import { add, multiply, scale, shift, softplus, subtract, type Value } from '../graph/index.js';
-import { GraphError } from '../util/index.js';
+import { GraphError, ShapeError } from '../util/index.js';
 import type { BinomialDevianceOptions } from './binomial-deviance.js';
 import type { MetricLoss } from './metric-loss.js';
 import { batchPairs, weightedMean } from './pairs.js';
@@ -26,6 +26,7 @@ export interface SoftBinomialDevianceOptions extends BinomialDevianceOptions {
 /**
  * With all three knobs at zero this is binomial deviance, to the last bit.
  * @throws GraphError when built without a semantic similarity although a knob is not zero.
+ * @throws ShapeError when the similarity is not [B, B].
  */
 export function softBinomialDevianceLoss(options: SoftBinomialDevianceOptions = {}): MetricLoss {
   const { alpha = 2, beta = 0.5, negativeCost = 25, negativeWeight = 1 } = options;
@@ -36,6 +37,12 @@ export function softBinomialDevianceLoss(options: SoftBinomialDevianceOptions = 
       if (semanticSimilarity === undefined) {
         throw new GraphError(
           'softBinomialDevianceLoss: a semantic similarity is required, got none. Give attributes, or set all links to 0.',
+        );
+      }
+      const [batch] = embeddings.shape;
+      if (semanticSimilarity.shape.join() !== `${batch},${batch}`) {
+        throw new ShapeError(
+          `softBinomialDevianceLoss: semantic similarity must have shape [B, B] = [${batch}, ${batch}], got [${semanticSimilarity.shape.join(', ')}].`,
         );
       }
       return semanticSimilarity;
