@@ -31,6 +31,7 @@ import {
   stopGradient,
   type Value,
 } from '../graph/index.js';
+import { GraphError } from '../util/index.js';
 import type { AttributeBlock } from './schema.js';
 
 /** Where the attributes of a picture are taken from. */
@@ -59,7 +60,8 @@ export interface SimilarityOptions {
  * @param labels 0 or 1 [B, A]
  * @param known 1 where the attribute is known [B, K]
  * @param probabilities the network's [B, A]; needed for `predicted` and `blend`
- * @returns [B, B] in [0, 1]; 0 where two pictures have no attribute in common
+ * @returns [B, B] in [0, 1]; 0 (before the mapping) where there is no attribute that both pictures have
+ * @throws GraphError when there are no attributes, or no probabilities although the source needs them.
  */
 export function semanticSimilarity(
   labels: Value,
@@ -68,10 +70,18 @@ export function semanticSimilarity(
   blocks: readonly AttributeBlock[],
   { source, mapping }: SimilarityOptions,
 ): Value {
-  const predicted = probabilities === undefined ? undefined : stopGradient(probabilities);
+  if (blocks.length === 0) {
+    throw new GraphError('semanticSimilarity: at least one attribute is required, got none.');
+  }
   let similarity: Value;
-  if (source === 'labels' || predicted === undefined) similarity = blockSimilarity(labels, known, blocks);
+  if (source === 'labels') similarity = blockSimilarity(labels, known, blocks);
   else {
+    if (probabilities === undefined) {
+      throw new GraphError(
+        `semanticSimilarity: predicted attributes are required for source '${source}', got none. Set attributeWeight over 0, or source to 'labels'.`,
+      );
+    }
+    const predicted = stopGradient(probabilities);
     const always = multiply(known, scalarLike(known, 0));
     const fromPredicted = blockSimilarity(predicted, shift(always, 1), blocks);
     similarity =
