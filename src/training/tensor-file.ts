@@ -4,6 +4,7 @@
  * it.
  */
 import { readFile } from 'node:fs/promises';
+import { sizeOf } from '../graph/index.js';
 import { DataError, errorMessage, writeFileAtomic } from '../util/index.js';
 
 export interface TensorFile {
@@ -57,7 +58,9 @@ export async function readTensorFile(path: string): Promise<TensorFile> {
   const tensors: Record<string, { shape: number[]; data: Float32Array }> = {};
   for (const [name, { dtype, shape, data_offsets: range }] of Object.entries(entries)) {
     const [start, end] = range.map((offset) => 8 + headerLength + offset) as [number, number];
-    if (dtype !== 'F32' || end > bytes.length) throw broken(`tensor '${name}'`);
+    if (dtype !== 'F32' || end > bytes.length || end - start !== 4 * sizeOf(shape)) {
+      throw broken(`tensor '${name}'`);
+    }
     tensors[name] = { shape, data: new Float32Array(new Uint8Array(bytes.subarray(start, end)).buffer) };
   }
   return { tensors, metadata: (metadata ?? {}) as unknown as Record<string, string> };

@@ -4,7 +4,7 @@
  * Everything that the loop computes is a function of the configuration, the data and the step, and everything that it
  * carries is in its checkpoint; so a run that was killed goes on to the same bits (at one thread count).
  */
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Schema } from '../granularity/index.js';
 import { initializeParameters } from '../models/index.js';
@@ -23,7 +23,7 @@ import {
 } from '../util/index.js';
 import type { TrainingConfiguration } from './configuration.js';
 import { AVERAGE_PREFIX, buildInferenceGraph, buildTrainingStep, type TrainingStep } from './step.js';
-import { readTensorFile, writeTensorFile } from './tensor-file.js';
+import { readTensorFile, type TensorFile, writeTensorFile } from './tensor-file.js';
 
 /** What a step is fed. B pictures of S pixels, A attribute values, K attributes. */
 export interface TrainingBatch {
@@ -98,7 +98,6 @@ export const LOG_FILE = 'metrics.jsonl';
 export async function train(options: TrainingOptions): Promise<TrainingResult> {
   const { configuration, schema, directory, progress = silentProgress, report = () => {}, signal } = options;
   await mkdir(directory, { recursive: true });
-  await writeJson(join(directory, 'configuration.json'), configuration);
   const step = buildTrainingStep(configuration, schema);
   const fingerprint = sha256(JSON.stringify([configuration, schema, options.dataHash]));
   const files = {
@@ -107,15 +106,21 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
     log: join(directory, LOG_FILE),
   };
   const resumed = await readCheckpoint(files.checkpoint, step, fingerprint);
-  let { best } = resumed ?? { best: { step: -1, score: Number.NEGATIVE_INFINITY } };
+  let { best, isJudged } = resumed ?? { best: { step: -1, score: Number.NEGATIVE_INFINITY }, isJudged: true };
   const firstStep = resumed?.step ?? 0;
-  await truncateLog(files.log, firstStep);
+  await writeJson(join(directory, 'configuration.json'), configuration);
+  await removeUnfinishedFiles(directory);
+  await truncateLog(
+    files.log,
+    ({ step, validation }) =>
+      step < firstStep || (step === firstStep && (isJudged || validation === undefined)),
+  );
   if (firstStep > 0) report(`going on at step ${firstStep} of ${configuration.steps}`);
 
   const exportModel = (parameters: Readonly<Record<string, Float32Array>>) =>
     writeModel(buildInferenceGraph(configuration, schema, parameters));
   const finish = async (stepsRun: number): Promise<TrainingResult> => {
-    const { tensors } = await readTensorFile(files.best);
+    const { tensors } = await readBest(files.best);
     const parameters = Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data]));
     return {
       onnxModel: exportModel(parameters),
@@ -124,7 +129,8 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       stepsRun,
     };
   };
-  if (firstStep >= configuration.steps) return finish(0);
+  if (firstStep >= configuration.steps && isJudged) return finish(0);
+  if (best.step >= 0) await readBest(files.best);
 
   const session = await Session.create(writeModel(step.graph), {
     ...(options.threads === undefined ? {} : { threads: options.threads }),
@@ -136,19 +142,24 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       step.parameters.map(({ name }) => [name, state[`${AVERAGE_PREFIX}${name}`]?.data as Float32Array]),
     );
   };
-  const save = (done: number) =>
+  let done = firstStep;
+  const save = () =>
     writeTensorFile(files.checkpoint, {
       tensors: floatTensors(stateful.state()),
-      metadata: { fingerprint, step: String(done), best: JSON.stringify(best) },
+      metadata: { fingerprint, step: String(done), isJudged: String(isJudged), best: JSON.stringify(best) },
     });
-  const judge = async (done: number): Promise<void> => {
+  const log = (entry: LogEntry) => appendLine(files.log, JSON.stringify(entry));
+  const judge = async (): Promise<void> => {
+    isJudged = false;
     const parameters = averaged();
     const validation = await options.validate?.(exportModel(parameters));
-    const isBest = validation === undefined || validation.score > best.score;
+    // A score that is no number, as where no picture has a match, decides nothing: the later parameters are kept.
+    const isBest = validation === undefined || !(validation.score <= best.score);
     if (validation !== undefined) {
-      await appendFile(files.log, `${JSON.stringify({ step: done, validation } satisfies LogEntry)}\n`);
+      await log({ step: done, validation });
       report(`step ${done}: validation ${describe(validation)}${isBest ? ', the best so far' : ''}`);
     }
+    isJudged = true;
     if (!isBest) return;
     best = { step: done, score: validation?.score ?? Number.NEGATIVE_INFINITY };
     const shapes = Object.fromEntries(step.parameters.map(({ name, shape }) => [name, shape]));
@@ -162,28 +173,31 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
 
   const bar = progress('training', configuration.steps);
   try {
-    for (let index = firstStep; index < configuration.steps; index++) {
-      if (signal?.aborted) {
-        await save(index);
-        signal.throwIfAborted();
-      }
-      const learningRate = cosineSchedule(index, configuration);
-      const outputs = await stateful.step(feedsOf(await options.batch(index), step, learningRate, index));
-      const entry = logEntry(index + 1, outputs, learningRate);
+    if (!isJudged) {
+      await judge();
+      await save();
+    }
+    while (done < configuration.steps) {
+      signal?.throwIfAborted();
+      const learningRate = cosineSchedule(done, configuration);
+      const outputs = await stateful.step(feedsOf(await options.batch(done), step, learningRate, done));
+      done++;
+      const entry = logEntry(done, outputs, learningRate);
       if (!Number.isFinite(entry.loss) || !Number.isFinite(entry.gradientNorm)) {
         throw new TrainingError(
-          `train: the loss must be finite, got ${entry.loss} (gradient norm ${entry.gradientNorm}) at step ${index + 1}. Lower learningRate (${configuration.learningRate}) or gradientClip (${configuration.gradientClip}); the last checkpoint is kept.`,
+          `train: the loss must be finite, got ${entry.loss} (gradient norm ${entry.gradientNorm}) at step ${done}. Lower learningRate (${configuration.learningRate}) or gradientClip (${configuration.gradientClip}); the last checkpoint is kept.`,
         );
       }
-      const done = index + 1;
       const isLast = done === configuration.steps;
-      if (done % LOG_EVERY === 0 || isLast || index === 0) {
-        await appendFile(files.log, `${JSON.stringify(entry)}\n`);
-      }
-      bar.update(done, `loss ${(entry.loss as number).toFixed(3)}`);
-      if (done % configuration.validateEvery === 0 || isLast) await judge(done);
-      if (done % configuration.checkpointEvery === 0 || isLast) await save(done);
+      if (done % LOG_EVERY === 0 || isLast || done === 1) await log(entry);
+      bar.update(done, `loss ${entry.loss.toFixed(3)}`);
+      if (done % configuration.validateEvery === 0 || isLast) await judge();
+      if (done % configuration.checkpointEvery === 0 || isLast) await save();
     }
+  } catch (error) {
+    // Whatever was under way (a batch, a validation), the state is that of `done` steps.
+    if (signal?.aborted && error === signal.reason) await save();
+    throw error;
   } finally {
     bar.stop();
     await stateful.close();
@@ -257,13 +271,15 @@ async function readCheckpoint(
   path: string,
   step: TrainingStep,
   fingerprint: string,
-): Promise<{ step: number; best: Best; states: Record<string, Tensor> } | undefined> {
-  const exists = await readFile(path, { flag: 'r' }).then(
-    () => true,
-    () => false,
-  );
-  if (!exists) return undefined;
-  const { tensors, metadata } = await readTensorFile(path);
+): Promise<{ step: number; isJudged: boolean; best: Best; states: Record<string, Tensor> } | undefined> {
+  let file: TensorFile;
+  try {
+    file = await readTensorFile(path);
+  } catch (error) {
+    if (isMissing((error as DataError).cause)) return undefined;
+    throw error;
+  }
+  const { tensors, metadata } = file;
   if (metadata.fingerprint !== fingerprint) {
     throw new DataError(
       'is a checkpoint of another configuration or other data. Choose another directory, or delete this one',
@@ -280,28 +296,60 @@ async function readCheckpoint(
   const best = JSON.parse(metadata.best ?? '{}') as { step: number; score: number | null };
   return {
     step: Number(metadata.step),
+    isJudged: metadata.isJudged !== 'false',
     best: { step: best.step, score: best.score ?? Number.NEGATIVE_INFINITY },
     states,
   };
 }
 
+/** @throws DataError saying what to do; the checkpoint is of no use without it. */
+async function readBest(path: string): Promise<TensorFile> {
+  try {
+    return await readTensorFile(path);
+  } catch (error) {
+    throw new DataError(
+      `the best parameters are needed to go on, got: ${errorMessage(error)}. Delete the folder to start again`,
+      { cause: error },
+    );
+  }
+}
+
 /** Drops what was logged after the checkpoint that is resumed, so that no step stands in the log twice. */
-async function truncateLog(path: string, step: number): Promise<void> {
+async function truncateLog(path: string, isKept: (entry: LogEntry) => boolean): Promise<void> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    if (isMissing(error)) return;
     throw new DataError(`cannot be read: ${errorMessage(error)}`, { file: path, cause: error });
   }
   const kept = text.split('\n').filter((line) => {
     try {
-      return (JSON.parse(line) as LogEntry).step <= step;
+      return isKept(JSON.parse(line) as LogEntry);
     } catch {
       return false; // the last line of a killed run may be cut off
     }
   });
   await writeFileAtomic(path, kept.map((line) => `${line}\n`).join(''));
+}
+
+async function appendLine(path: string, line: string): Promise<void> {
+  try {
+    await appendFile(path, `${line}\n`);
+  } catch (error) {
+    throw new DataError(`cannot be written: ${errorMessage(error)}`, { file: path, cause: error });
+  }
+}
+
+/** What a run that was killed while it wrote a file left beside it. */
+async function removeUnfinishedFiles(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (/^(checkpoint|best)\.safetensors\.\d+$/.test(name)) await rm(join(directory, name), { force: true });
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
 }
 
 function describe({ score, details = {} }: Validation): string {
