@@ -2,6 +2,7 @@
  * Runs that end early: killed at a random step, interrupted, or with a full disk; and what they resume to.
  */
 import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -198,42 +199,54 @@ describe('aborting, wherever it happens', () => {
   });
 });
 
-describe('a full disk', () => {
-  /** A file system of 256 KB, where this user may mount one. */
-  function mountTiny(directory: string): boolean {
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', directory], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
+/** Whether this user may mount a small file system, to fill it. */
+const canMount = (() => {
+  const directory = mkdtempSync(join(tmpdir(), 'semblance-mount-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', directory], { stdio: 'ignore' });
+    execFileSync('umount', [directory], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
+})();
 
-  it('while a checkpoint is written: one line that names it, and the earlier checkpoint stays', async (context) => {
-    const directory = join(root, 'full');
-    await mkdir(directory);
-    if (!mountTiny(directory)) context.skip('needs the right to mount a small tmpfs');
-    try {
-      const options = tinyTraining(directory, tinyConfiguration({ checkpointEvery: 5 }));
-      const filling: TrainingOptions = {
-        ...options,
-        batch: async (step) => {
-          if (step === 7)
-            execFileSync('sh', ['-c', `cat /dev/zero > '${directory}/filler' 2>/dev/null || true`]);
-          return options.batch(step);
-        },
-      };
-      const error = await train(filling).catch((reason: unknown) => reason);
-      expect(error).toBeInstanceOf(DataError);
-      expect((error as Error).message).toMatch(
-        /^\S+: cannot be written: ENOSPC: no space left on device[^\n]*$/,
-      );
-      const { metadata } = await readTensorFile(join(directory, 'checkpoint.safetensors'));
-      expect(metadata.step).toBe('5');
-      await rm(join(directory, 'filler'));
-      expect((await train(options)).stepsRun).toBe(25);
-    } finally {
-      execFileSync('umount', [directory]);
-    }
-  });
+describe.skipIf(!canMount)('a full disk (skipped where this user may not mount a tmpfs)', () => {
+  it.each([
+    ['checkpoint', 1000],
+    ['best', 10],
+  ])(
+    'while %s.safetensors is written: one line that names it, and the earlier checkpoint stays',
+    async (name, validateEvery) => {
+      const directory = join(root, `full-${name}`);
+      await mkdir(directory);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=400k', 'tmpfs', directory]);
+      try {
+        const options = tinyTraining(directory, tinyConfiguration({ checkpointEvery: 5, validateEvery }));
+        const filling: TrainingOptions = {
+          ...options,
+          batch: async (step) => {
+            if (step === 7)
+              execFileSync('sh', ['-c', `cat /dev/zero > '${directory}/filler' 2>/dev/null || true`]);
+            return options.batch(step);
+          },
+        };
+        const error = await train(filling).catch((reason: unknown) => reason);
+        expect(error).toBeInstanceOf(DataError);
+        expect((error as Error).message).toMatch(
+          new RegExp(
+            `^\\S+/${name}\\.safetensors: cannot be written: ENOSPC: no space left on device[^\\n]*$`,
+          ),
+        );
+        const { metadata } = await readTensorFile(join(directory, 'checkpoint.safetensors'));
+        expect(metadata.step).toBe('5');
+        await rm(join(directory, 'filler'));
+        expect((await train(options)).stepsRun).toBe(25);
+      } finally {
+        execFileSync('umount', [directory]);
+      }
+    },
+  );
 });
