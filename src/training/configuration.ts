@@ -3,6 +3,7 @@
  * reproduces it.
  */
 import { z } from 'zod';
+import type { AugmentationOptions } from '../data/index.js';
 import { CliError } from '../util/index.js';
 
 const lossFormat = z.discriminatedUnion('kind', [
@@ -53,6 +54,29 @@ const optimizerFormat = z.discriminatedUnion('kind', [
   }),
 ]);
 
+const range = z.tuple([z.number().positive(), z.number().positive()]);
+const share = z.number().min(0).max(1);
+const byte = z.int().min(0).max(255);
+const augmentationFormat = z
+  .strictObject({
+    cropScale: range,
+    cropAspect: range,
+    rotation: z.number().min(0),
+    flipProbability: share,
+    brightness: share,
+    contrast: share,
+    saturation: share,
+    hue: z.number().min(0).max(0.5),
+    grayscaleProbability: share,
+    background: z.union([z.literal('random'), z.tuple([byte, byte, byte])]),
+    outside: z.enum(['edge', 'background']),
+    erasingProbability: share,
+    erasingArea: range,
+    noise: z.number().min(0),
+    blurProbability: share,
+  } satisfies Record<keyof AugmentationOptions, z.ZodType>)
+  .partial();
+
 export const trainingConfigurationFormat = z.strictObject({
   seed: z.int().min(0).default(0),
   steps: z.int().positive().default(1500),
@@ -80,11 +104,11 @@ export const trainingConfigurationFormat = z.strictObject({
     .strictObject({
       items: z.int().positive().default(32),
       picturesPerItem: z.int().positive().default(4),
-      lookAlikeFraction: z.number().min(0).max(1).default(0),
+      lookAlikeFraction: z.number().min(0).max(0.9).default(0),
     })
     .prefault({}),
   /** Augmentation options by name; what is not named has the defaults of the data room. */
-  augmentation: z.record(z.string(), z.unknown()).default({}),
+  augmentation: augmentationFormat.default({}),
   /** Steps between two judgements on the validation split. */
   validateEvery: z.int().positive().default(500),
   checkpointEvery: z.int().positive().default(250),
@@ -95,14 +119,32 @@ export type TrainingConfiguration = z.infer<typeof trainingConfigurationFormat>;
 export type TrainingConfigurationInput = z.input<typeof trainingConfigurationFormat>;
 
 /**
- * Fills in the defaults.
+ * Fills in the defaults, also the kind of loss and of optimiser where only some of their options are given.
  * @throws CliError naming the setting at fault.
  */
 export function resolveConfiguration(configuration: unknown): TrainingConfiguration {
-  const result = trainingConfigurationFormat.safeParse(configuration);
+  const result = trainingConfigurationFormat.safeParse(withKinds(configuration));
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new CliError(
     `configuration: ${issue?.path.join('.') || 'value'}: ${issue?.message}. See \`semblance train --help\`.`,
   );
+}
+
+// --- internal ---
+
+const DEFAULT_KINDS = { loss: 'soft-binomial-deviance', optimizer: 'adamw' } as const;
+
+function withKinds(configuration: unknown): unknown {
+  if (!isRecord(configuration)) return configuration;
+  const result = { ...configuration };
+  for (const [name, kind] of Object.entries(DEFAULT_KINDS)) {
+    const value = result[name];
+    if (isRecord(value)) result[name] = { kind, ...value };
+  }
+  return result;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
