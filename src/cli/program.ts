@@ -44,7 +44,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     .version(version)
     .showHelpAfterError('(add --help for the options)')
     .addHelpText('after', '\nExample:\n  $ semblance demo\n');
-  const called = argv.find((argument) => !argument.startsWith('-'));
+  const names = argv.filter((argument) => !argument.startsWith('-'));
+  const called = names[0] === 'help' ? names[1] : names[0];
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
     program.addCommand(name === called ? await load() : new Command(name).description(summary));
   }
