@@ -78,12 +78,8 @@ for (const [channels, outChannels, size, kernel, stride] of cases) {
     group: 1,
   } as const;
   const inputForms: InputGradientForm[] = stride === 1 ? ['transposed', 'flipped'] : ['transposed'];
-  const weightForms: WeightGradientForm[] = isUnitStride(geometry)
-    ? kernel === 1
-      ? ['columns', 'batchColumns']
-      : ['columns', 'batchColumns', 'bands', 'batchBands', 'sampleRows', 'batchRows']
-    : ['columns', 'batchColumns'];
-  if (channels <= 4) weightForms.push('swapped');
+  const weightForms: WeightGradientForm[] = ['columns', 'gather', 'batchGather'];
+  if (isUnitStride(geometry) && kernel > 1) weightForms.push('bands');
   const variants: [string, Value, Value[]][] = [
     ['forward', convolution(x, w, undefined, { stride, padding }), [x, w]],
     ...inputForms.map((form): [string, Value, Value[]] => [

@@ -265,6 +265,7 @@ async function openBatches({
       sourceOf: (row: number) => rows[row]?.source,
     },
     augmentation: { ...defaultAugmentation, ...(configuration.augmentation as Partial<AugmentationOptions>) },
+    ...(configuration.sourceSize === undefined ? {} : { sourceSize: configuration.sourceSize }),
     fit: FIT,
     progress,
     onProblem,

@@ -59,12 +59,16 @@ export async function makeBatch(
     problems = decoded.problems;
     sourceAt = decoded.sourceAt;
   }
+  const mirrored = { ...augmentation, flipProbability: 1 - augmentation.flipProbability };
   for (let position = 0; position < rows.length; position++) {
     const random = Random.from(seed, AUGMENTATION_STREAM, step, position);
+    const item = Math.floor(position / setup.picturesPerItem);
+    const isItemFlipped =
+      Random.from(seed, ITEM_STREAM, step, item).uniform() < augmentation.itemFlipProbability;
     augmentPicture(
       sourceAt(position),
       sourceSize,
-      augmentation,
+      isItemFlipped ? mirrored : augmentation,
       random,
       pictures,
       position * size * size * 3,
@@ -77,6 +81,7 @@ export async function makeBatch(
 // --- internal ---
 
 const AUGMENTATION_STREAM = 3;
+const ITEM_STREAM = 4;
 
 /** Decodes the different rows of a batch. Where one cannot be read, `rows` is changed to one that can. */
 async function decodeBatch(

@@ -17,6 +17,11 @@ export interface AugmentationOptions {
   readonly rotation: number;
   /** Probability of a mirror image, left for right. Harmful where it makes another item (arrows, letters). */
   readonly flipProbability: number;
+  /**
+   * Probability that an item is mirrored in all its pictures of a batch. Unlike a flip, which teaches that a thing and
+   * its mirror image are the same, this makes new items of old ones, and is safe where left and right matter.
+   */
+  readonly itemFlipProbability: number;
   /** Brightness times 1 ± at most this. */
   readonly brightness: number;
   /** Distance from mid-grey times 1 ± at most this. */
@@ -28,6 +33,8 @@ export interface AugmentationOptions {
   readonly grayscaleProbability: number;
   /** Colour under transparent parts; `random` draws one a picture, so that cut-out artwork is not tied to white. */
   readonly background: 'random' | Colour;
+  /** Where the background is random: probability that it is white, as it will be when the model is used. */
+  readonly whiteBackgroundProbability: number;
   /** What a crop sees beyond the picture: its edge pixels drawn out (photographs) or the background (artwork). */
   readonly outside: 'edge' | 'background';
   /** Probability that a rectangle is covered with one random colour. */
@@ -46,12 +53,14 @@ export const noAugmentation: AugmentationOptions = {
   cropAspect: [1, 1],
   rotation: 0,
   flipProbability: 0,
+  itemFlipProbability: 0,
   brightness: 0,
   contrast: 0,
   saturation: 0,
   hue: 0,
   grayscaleProbability: 0,
   background: [255, 255, 255],
+  whiteBackgroundProbability: 0,
   outside: 'edge',
   erasingProbability: 0,
   erasingArea: [0.02, 0.2],
@@ -146,6 +155,11 @@ interface View {
 }
 
 /** Everything random about geometry and colour. */
+function drawBackground({ whiteBackgroundProbability }: AugmentationOptions, random: Random): Colour {
+  if (random.uniform() < whiteBackgroundProbability) return [255, 255, 255];
+  return [random.integer(256), random.integer(256), random.integer(256)];
+}
+
 function drawView(options: AugmentationOptions, random: Random): View {
   const scale = random.between(...options.cropScale);
   const aspect = Math.exp(random.between(Math.log(options.cropAspect[0]), Math.log(options.cropAspect[1])));
@@ -162,10 +176,7 @@ function drawView(options: AugmentationOptions, random: Random): View {
     scale,
     axes: [mirror * width * cos, -mirror * width * sin, height * sin, height * cos],
     centre,
-    background:
-      options.background === 'random'
-        ? [random.integer(256), random.integer(256), random.integer(256)]
-        : options.background,
+    background: options.background === 'random' ? drawBackground(options, random) : options.background,
     matrix: drawColourMatrix(options, random),
   };
 }

@@ -9,7 +9,8 @@
  */
 import type { WindowGeometry } from './convolution.js';
 import { convolutionOperators } from './convolution.js';
-import { apply, type Value } from './ir.js';
+import { gather } from './indexing.js';
+import { apply, constant, type Value } from './ir.js';
 import { matmul, matrixTranspose } from './linear-algebra.js';
 import { concat, pad, reshape, reverse, slice, transpose } from './movement.js';
 import { reduceSum } from './reduction.js';
@@ -19,15 +20,8 @@ type Shape4 = readonly [number, number, number, number];
 /** Ways to compute the gradient of a convolution by its input. */
 export type InputGradientForm = 'transposed' | 'flipped';
 
-/** Ways to compute the gradient of a convolution by its weights. */
-export type WeightGradientForm =
-  | 'columns'
-  | 'batchColumns'
-  | 'bands'
-  | 'batchBands'
-  | 'sampleRows'
-  | 'batchRows'
-  | 'swapped';
+/** Ways to compute the gradient of a convolution by its weights. `bands` is for stride 1 without dilation only. */
+export type WeightGradientForm = 'columns' | 'bands' | 'gather' | 'batchGather';
 
 /**
  * Gradient by the input.
@@ -102,7 +96,7 @@ export function convolutionWeightGradient(
   return WEIGHT_GRADIENTS[form](g, x, weightShape as Shape4, geometry);
 }
 
-/** Whether the flat-shift forms apply: stride 1, no dilation. */
+/** Whether windows are neighbours and have no holes. */
 export function isUnitStride({ strides, dilations }: WindowGeometry): boolean {
   return strides.every((step) => step === 1) && dilations.every((step) => step === 1);
 }
@@ -119,17 +113,22 @@ function chooseInputGradientForm(weight: Value, geometry: WindowGeometry): Input
 }
 
 /** Up to this many output pixels a product a picture is too small, and one over the whole batch wins. */
-const SMALL_MAP = 64;
+const SMALL_MAP = 16;
+/** From this many output pixels and input channels on, shifting whole rows is cheaper than gathering pixels. */
+const LARGE_MAP = 1024;
+const MANY_CHANNELS = 48;
 
 function chooseWeightGradientForm(
   g: Value,
   weightShape: readonly number[],
   geometry: WindowGeometry,
 ): WeightGradientForm {
-  const [batch, , rows, columns] = g.shape as Shape4;
-  const [, , kernelHeight, kernelWidth] = weightShape as Shape4;
-  if (rows * columns <= SMALL_MAP && batch > 1) return 'batchColumns';
-  return isUnitStride(geometry) && kernelHeight * kernelWidth > 1 ? 'bands' : 'columns';
+  const [, , rows, columns] = g.shape as Shape4;
+  const [, channels, kernelHeight, kernelWidth] = weightShape as Shape4;
+  if (kernelHeight * kernelWidth === 1 && isUnitStride(geometry)) return 'columns';
+  if (rows * columns <= SMALL_MAP) return 'batchGather';
+  const isLarge = rows * columns >= LARGE_MAP && channels >= MANY_CHANNELS;
+  return isLarge && isUnitStride(geometry) ? 'bands' : 'gather';
 }
 
 type WeightGradient = (g: Value, x: Value, weightShape: Shape4, geometry: WindowGeometry) => Value;
@@ -144,120 +143,77 @@ const WEIGHT_GRADIENTS: Readonly<Record<WeightGradientForm, WeightGradient>> = {
     return fromKernelMajor(reduceSum(products, [0]), weightShape);
   },
 
-  /** The same with the batch laid out along the columns: one large product, after bringing channels to the front. */
-  batchColumns(g, x, weightShape, geometry) {
-    const [batch, outChannels, rows, columns] = g.shape as Shape4;
-    const parts = shiftedParts(transpose(x, [1, 0, 2, 3]), weightShape, geometry, rows, columns);
-    const stacked = reshape(concat(parts, 0), [-1, batch * rows * columns]);
-    const flat = reshape(transpose(g, [1, 0, 2, 3]), [outChannels, batch * rows * columns]);
-    return fromKernelMajor(matmul(flat, matrixTranspose(stacked)), weightShape);
-  },
-
   /**
    * The kernel's columns as shifts of the input, its rows as shifts of the gradient (stride 1 only): rows are contiguous,
    * so that their shifts are cheap, and one product a picture gives all offsets.
    */
-  bands(g, x, weightShape, geometry) {
-    const [batch] = g.shape as Shape4;
-    const { inputBands, gradientBands } = bandOperands(g, x, weightShape, geometry, 1);
-    const flatX = reshape(inputBands, [batch, inputBands.shape[1] as number, -1]);
-    const flatG = reshape(gradientBands, [batch, gradientBands.shape[1] as number, -1]);
-    return fromBands(reduceSum(matmul(flatG, matrixTranspose(flatX)), [0]), weightShape);
-  },
-
-  /** The same with the batch laid out along the rows: one product. */
-  batchBands(g, x, weightShape, geometry) {
-    const channelsFirst = (value: Value) => transpose(value, [1, 0, 2, 3]);
-    const { inputBands, gradientBands } = bandOperands(
-      channelsFirst(g),
-      channelsFirst(x),
-      weightShape,
-      geometry,
-      0,
+  bands(g, x, weightShape, { pads }) {
+    const [batch, , , columns] = g.shape as Shape4;
+    const [, , kernelHeight, kernelWidth] = weightShape;
+    const padded = pad(x, [0, 0, pads[0], pads[1]], [0, 0, pads[2], pads[3]]);
+    const inputParts = Array.from({ length: kernelWidth }, (_, b) =>
+      slice(padded, [{ axis: 3, start: b, end: b + columns }]),
     );
-    const flatX = reshape(inputBands, [inputBands.shape[0] as number, -1]);
-    const flatG = reshape(gradientBands, [gradientBands.shape[0] as number, -1]);
-    return fromBands(matmul(flatG, matrixTranspose(flatX)), weightShape);
-  },
-
-  /** A shift of the flattened padded picture for each kernel offset; one product a picture and offset. */
-  sampleRows(g, x, weightShape, geometry) {
-    const [batch, outChannels, rows] = g.shape as Shape4;
-    const { padded, paddedWidth, gradient } = flatOperands(g, x, geometry);
-    const channels = x.shape[1] as number;
-    const length = rows * paddedWidth - (paddedWidth - (g.shape[3] as number));
-    const flatX = reshape(padded, [batch, channels, -1]);
-    const flatG = slice(reshape(gradient, [batch, outChannels, -1]), [{ axis: 2, end: length }]);
-    const [, , kernelHeight, kernelWidth] = weightShape;
-    const parts: Value[] = [];
-    for (let a = 0; a < kernelHeight; a++) {
-      for (let b = 0; b < kernelWidth; b++) {
-        const start = a * paddedWidth + b;
-        const shifted = slice(flatX, [{ axis: 2, start, end: start + length }]);
-        parts.push(reduceSum(matmul(flatG, matrixTranspose(shifted)), [0]));
-      }
-    }
-    return fromKernelMajor(concat(parts, 1), weightShape);
-  },
-
-  /** The same over the whole batch at once: rows are pixels, so that an offset is one contiguous cut. */
-  batchRows(g, x, weightShape, geometry) {
-    const [batch, outChannels] = g.shape as Shape4;
-    const channels = x.shape[1] as number;
-    const { padded, paddedHeight, paddedWidth, gradient } = flatOperands(g, x, geometry);
-    const total = batch * paddedHeight * paddedWidth;
-    const [, , kernelHeight, kernelWidth] = weightShape;
-    const length = total - (kernelHeight - 1) * paddedWidth - (kernelWidth - 1);
-    const rowsOfX = reshape(transpose(padded, [0, 2, 3, 1]), [total, channels]);
-    const rowsOfG = slice(reshape(transpose(gradient, [0, 2, 3, 1]), [total, outChannels]), [
-      { axis: 0, end: length },
-    ]);
-    const parts: Value[] = [];
-    for (let a = 0; a < kernelHeight; a++) {
-      for (let b = 0; b < kernelWidth; b++) {
-        const start = a * paddedWidth + b;
-        const shifted = slice(rowsOfX, [{ axis: 0, start, end: start + length }]);
-        parts.push(matmul(matrixTranspose(rowsOfG), shifted));
-      }
-    }
-    return fromKernelMajor(concat(parts, 1), weightShape);
-  },
-
-  /** A convolution in which batch and channels change places; good for a picture's three channels only. */
-  swapped(g, x, weightShape, { strides, pads, dilations }) {
-    const [, , height, width] = x.shape as Shape4;
-    const [, , rows, columns] = g.shape as Shape4;
-    const [, , kernelHeight, kernelWidth] = weightShape;
-    // Stride and dilation change places too; what the forward pass did not reach is cut from the end.
-    const end = (size: number, count: number, kernel: number, axis: 0 | 1) =>
-      (pads[axis + 2] as number) -
-      (size +
-        pads[axis] +
-        (pads[axis + 2] as number) -
-        ((count - 1) * strides[axis] + dilations[axis] * (kernel - 1) + 1));
-    const bottom = end(height, rows, kernelHeight, 0);
-    const right = end(width, columns, kernelWidth, 1);
-    // A convolution cannot pad by less than nothing.
-    const reached =
-      bottom < 0 || right < 0
-        ? slice(x, [
-            { axis: 2, end: height + Math.min(bottom, 0) },
-            { axis: 3, end: width + Math.min(right, 0) },
-          ])
-        : x;
-    const result = apply(
-      convolutionOperators.Conv,
-      [transpose(reached, [1, 0, 2, 3]), transpose(g, [1, 0, 2, 3])],
-      {
-        strides: dilations,
-        dilations: strides,
-        pads: [pads[0], pads[1], Math.max(bottom, 0), Math.max(right, 0)],
-        group: 1,
-      },
+    const gradientParts = Array.from({ length: kernelHeight }, (_, a) =>
+      pad(g, [0, 0, a, 0], [0, 0, kernelHeight - 1 - a, 0]),
     );
-    return transpose(result, [1, 0, 2, 3]);
+    const flat = (parts: readonly Value[]) => {
+      const stacked = concat(parts, 1);
+      return reshape(stacked, [batch, stacked.shape[1] as number, -1]);
+    };
+    const products = matmul(flat(gradientParts), matrixTranspose(flat(inputParts)));
+    return fromBands(reduceSum(products, [0]), weightShape);
+  },
+
+  /**
+   * A product a picture with the input's columns, which one `Gather` of pixels (rows of channels) lays out: onnxruntime
+   * gathers with all threads, but slices with one.
+   */
+  gather(g, x, weightShape, geometry) {
+    const [batch, outChannels, rows, columns] = g.shape as Shape4;
+    const windows = reshape(gatheredWindows(g, x, weightShape, geometry), [batch, rows * columns, -1]);
+    const flatG = reshape(g, [batch, outChannels, rows * columns]);
+    return fromKernelMajor(reduceSum(matmul(flatG, windows), [0]), weightShape);
+  },
+
+  /** The same as one product over the whole batch. */
+  batchGather(g, x, weightShape, geometry) {
+    const [batch, outChannels, rows, columns] = g.shape as Shape4;
+    const total = batch * rows * columns;
+    const windows = reshape(gatheredWindows(g, x, weightShape, geometry), [total, -1]);
+    const rowsOfG = reshape(transpose(g, [0, 2, 3, 1]), [total, outChannels]);
+    return fromKernelMajor(matmul(matrixTranspose(rowsOfG), windows), weightShape);
   },
 };
+
+/** The pixels under each window: [N, P·Q·Kh·Kw, C]; outside the picture they are zero. */
+function gatheredWindows(
+  g: Value,
+  x: Value,
+  [, , kernelHeight, kernelWidth]: Shape4,
+  { strides, pads, dilations }: WindowGeometry,
+): Value {
+  const [batch, channels, height, width] = x.shape as Shape4;
+  const [, , rows, columns] = g.shape as Shape4;
+  const outside = height * width;
+  const indices = new Int32Array(rows * columns * kernelHeight * kernelWidth);
+  let at = 0;
+  for (let p = 0; p < rows; p++) {
+    for (let q = 0; q < columns; q++) {
+      for (let a = 0; a < kernelHeight; a++) {
+        for (let b = 0; b < kernelWidth; b++) {
+          const y = p * strides[0] + a * dilations[0] - pads[0];
+          const z = q * strides[1] + b * dilations[1] - pads[1];
+          const isInside = y >= 0 && z >= 0 && y < height && z < width;
+          indices[at++] = isInside ? y * width + z : outside;
+        }
+      }
+    }
+  }
+  const pixels = reshape(transpose(x, [0, 2, 3, 1]), [batch, height * width, channels]);
+  const withZero = pad(pixels, [0, 0, 0], [0, 1, 0]);
+  return gather(withZero, constant(indices, [indices.length], { dataType: 'int32' }), 1);
+}
 
 /** For each kernel offset the part of the padded input that it meets: [·, ·, P, Q] each, offsets row by row. */
 function shiftedParts(
@@ -286,38 +242,10 @@ function shiftedParts(
   return parts;
 }
 
-/** Input shifted by each kernel column and gradient shifted by each kernel row, stacked along `channelAxis`. */
-function bandOperands(
-  g: Value,
-  x: Value,
-  [, , kernelHeight, kernelWidth]: Shape4,
-  { pads }: WindowGeometry,
-  channelAxis: 0 | 1,
-): { inputBands: Value; gradientBands: Value } {
-  const padded = pad(x, [0, 0, pads[0], pads[1]], [0, 0, pads[2], pads[3]]);
-  const columns = g.shape[3] as number;
-  const inputParts = Array.from({ length: kernelWidth }, (_, b) =>
-    slice(padded, [{ axis: 3, start: b, end: b + columns }]),
-  );
-  const gradientParts = Array.from({ length: kernelHeight }, (_, a) =>
-    pad(g, [0, 0, a, 0], [0, 0, kernelHeight - 1 - a, 0]),
-  );
-  return { inputBands: concat(inputParts, channelAxis), gradientBands: concat(gradientParts, channelAxis) };
-}
-
 /** [Kh·O, Kw·C] → [O, C, Kh, Kw] */
 function fromBands(product: Value, [outChannels, channels, kernelHeight, kernelWidth]: Shape4): Value {
   const byOffset = reshape(product, [kernelHeight, outChannels, kernelWidth, channels]);
   return transpose(byOffset, [1, 3, 0, 2]);
-}
-
-/** The padded input, and the gradient laid out on the same grid with zeros where a window would wrap around. */
-function flatOperands(g: Value, x: Value, { pads }: WindowGeometry) {
-  const padded = pad(x, [0, 0, pads[0], pads[1]], [0, 0, pads[2], pads[3]]);
-  const [, , paddedHeight, paddedWidth] = padded.shape as Shape4;
-  const [, , rows, columns] = g.shape as Shape4;
-  const gradient = pad(g, [0, 0, 0, 0], [0, 0, paddedHeight - rows, paddedWidth - columns]);
-  return { padded, paddedHeight, paddedWidth, gradient };
 }
 
 /** [O, Kh·Kw·C] with channels innermost → [O, C, Kh, Kw] */

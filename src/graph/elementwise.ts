@@ -43,6 +43,9 @@ export const tanh = (x: Value): Value => apply(Tanh, [x]);
 export const softplus = (x: Value): Value => apply(Softplus, [x]);
 /** The error function. */
 export const errorFunction = (x: Value): Value => apply(Erf, [x]);
+/** `slope · x + offset` limited to [0, 1]. */
+export const hardSigmoid = (x: Value, slope = 0.2, offset = 0.5): Value =>
+  apply(HardSigmoid, [x], { alpha: slope, beta: offset });
 /** −1, 0 or 1; no gradient. */
 export const sign = (x: Value): Value => apply(Sign, [x]);
 export const identity = (x: Value): Value => apply(Identity, [x]);
@@ -190,8 +193,10 @@ const Exp = unary('Exp', ({ y, g }) => multiply(g, y));
 const Log = unary('Log', ({ x, g }) => divide(g, x));
 const Sqrt = unary('Sqrt', ({ y, g }) => divide(g, scale(y, 2)));
 const Reciprocal = unary('Reciprocal', ({ y, g }) => negate(multiply(g, square(y))));
-// The sign of the output is 1 where the input was positive and 0 elsewhere: one pass, no comparison.
-const Relu = unary('Relu', ({ y, g }) => multiply(g, sign(y)));
+// A hard sigmoid so steep that it is 1 at every normal positive number: onnxruntime runs it with all threads, and `Sign`
+// and `Greater` with one.
+const STEEP = 1e38;
+const Relu = unary('Relu', ({ y, g }) => multiply(g, hardSigmoid(y, STEEP, 0)));
 const Sigmoid = unary('Sigmoid', ({ y, g }) => multiply(g, multiply(y, subtract(scalarLike(y, 1), y))));
 const Tanh = unary('Tanh', ({ y, g }) => multiply(g, subtract(scalarLike(y, 1), square(y))));
 const Softplus = unary('Softplus', ({ x, g }) => multiply(g, sigmoid(x)));
@@ -199,6 +204,19 @@ const Erf = unary('Erf', ({ x, g }) =>
   multiply(g, scale(exponential(negate(square(x))), 2 / Math.sqrt(Math.PI))),
 );
 const Sign = unary('Sign', 'zero');
+/** `max(0, min(1, alpha·x + beta))`; differentiable between. */
+const HardSigmoid: Operator = {
+  name: 'HardSigmoid',
+  infer([x]) {
+    const { dataType, shape } = required(x, 'HardSigmoid', 0);
+    return [{ dataType, shape }];
+  },
+  vjp({ outputs, attributes, outputGradients }) {
+    const y = outputs[0] as Value;
+    const isInside = and(greater(y, scalarLike(y, 0)), less(y, scalarLike(y, 1)));
+    return [masked(isInside, scale(outputGradients[0] as Value, Number(attributes.alpha ?? 0.2)))];
+  },
+};
 const Identity = unary('Identity', ({ g }) => g);
 const StopGradient: Operator = { ...unary('Identity', 'zero') };
 
@@ -287,6 +305,7 @@ export const elementwiseOperators = {
   Softplus,
   Erf,
   Sign,
+  HardSigmoid,
   Identity,
   Clip,
   Equal,

@@ -63,6 +63,8 @@ const augmentationFormat = z
     cropAspect: range,
     rotation: z.number().min(0),
     flipProbability: share,
+    itemFlipProbability: share,
+    whiteBackgroundProbability: share,
     brightness: share,
     contrast: share,
     saturation: share,
@@ -107,6 +109,8 @@ export const trainingConfigurationFormat = z.strictObject({
       lookAlikeFraction: z.number().min(0).max(0.9).default(0),
     })
     .prefault({}),
+  /** Side in pixels at which pictures wait in memory to be augmented. Default: a little over the input size. */
+  sourceSize: z.int().positive().optional(),
   /** Augmentation options by name; what is not named has the defaults of the data room. */
   augmentation: augmentationFormat.default({}),
   /** Steps between two judgements on the validation split. */

@@ -26,12 +26,9 @@ const always = () => true;
 /** Total, so that a new form cannot be forgotten: where each may be asked for. */
 const WEIGHT_FORMS: Readonly<Record<WeightGradientForm, (geometry: WindowGeometry) => boolean>> = {
   columns: always,
-  batchColumns: always,
   bands: isUnitStride,
-  batchBands: isUnitStride,
-  sampleRows: isUnitStride,
-  batchRows: isUnitStride,
-  swapped: always,
+  gather: always,
+  batchGather: always,
 };
 const INPUT_FORMS: Readonly<
   Record<InputGradientForm, (geometry: WindowGeometry, kernel: readonly number[]) => boolean>

@@ -188,6 +188,21 @@ export const elementwiseRows: readonly Row[] = [
   ...unaryRows('Relu', graph.relu, (x) => Math.max(x, 0), { extremes: [-1e4, 1e4] }),
   at('Relu', graph.relu, (x) => Math.max(x, 0), [-1, 0, 2], [0, 0, 1]),
   ...unaryRows('Sigmoid', graph.sigmoid, (x) => 1 / (1 + Math.exp(-x)), { extremes: LARGE }),
+  ...unaryRows(
+    'HardSigmoid',
+    (x) => graph.hardSigmoid(x),
+    (x) => Math.max(0, Math.min(1, 0.2 * x + 0.5)),
+    {
+      extremes: LARGE,
+    },
+  ),
+  at(
+    'HardSigmoid',
+    (x) => graph.hardSigmoid(x, 2, 0),
+    (x) => Math.max(0, Math.min(1, 2 * x)),
+    [-1, 0.25, 2],
+    [0, 2, 0],
+  ),
   ...unaryRows('Tanh', graph.tanh, Math.tanh, { extremes: LARGE }),
   ...unaryRows('Softplus', graph.softplus, softplus, { extremes: LARGE }),
   ...unaryRows('Erf', graph.errorFunction, erf, { extremes: [-10, -3, 3, 10] }),
