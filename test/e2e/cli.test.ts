@@ -1,0 +1,256 @@
+/**
+ * The built command line from end to end on a folder of made-up pictures: train, evaluate, index, search; with a
+ * corrupt and a missing picture among the good ones. Needs `npm run build`.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const PROGRAM = join(import.meta.dirname, '../../dist/cli/main.js');
+const COLOURS = { red: [220, 40, 40], green: [40, 190, 60], blue: [50, 60, 220] } as const;
+const SHAPES = ['square', 'disc'] as const;
+const TINY = [
+  'network.inputSize=16',
+  'network.widths=[8,16]',
+  'network.embeddingSize=8',
+  'batch.items=4',
+  'batch.picturesPerItem=2',
+  'validateEvery=3',
+  'warmUpSteps=2',
+].flatMap((setting) => ['--set', setting]);
+
+let root = '';
+let data = '';
+let run = '';
+
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function semblance(
+  argv: readonly string[],
+  started: (child: ChildProcess) => void = () => {},
+): Promise<Outcome> {
+  const child = spawn(process.execPath, [PROGRAM, ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (part: Buffer) => (stdout += part));
+  child.stderr.on('data', (part: Buffer) => (stderr += part));
+  started(child);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+/** 20 items of 3 pictures: 10 to train on, 5 to validate, 5 to search; a shape of one colour, moved and resized. */
+async function makePictures(): Promise<string> {
+  await mkdir(join(root, 'pictures'));
+  const lines = ['path,item_id,split,colour,shape'];
+  for (let item = 0; item < 20; item++) {
+    const split = item < 10 ? 'train' : item < 15 ? 'val' : 'test';
+    const colour = Object.keys(COLOURS)[item % 3] as keyof typeof COLOURS;
+    const shape = SHAPES[item % 2] as string;
+    const ground = 120 + 6 * item;
+    for (let picture = 0; picture < 3; picture++) {
+      const [x, y, size] = [6 + 2 * picture, 8 + (item % 5), 8 + (item % 4) + picture];
+      const fill = `rgb(${COLOURS[colour].join(',')})`;
+      const drawn =
+        shape === 'square'
+          ? `<rect x="${x}" y="${y}" width="${size}" height="${size}" fill="${fill}"/>`
+          : `<circle cx="${x + 6}" cy="${y + 5}" r="${size / 2}" fill="${fill}"/>`;
+      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32"><rect width="32" height="32" fill="rgb(${ground},${ground},${255 - ground})"/>${drawn}</svg>`;
+      const path = `pictures/${item}-${picture}.png`;
+      await sharp(Buffer.from(svg)).png().toFile(join(root, path));
+      lines.push(`${path},item ${item},${split},${colour},${shape}`);
+    }
+  }
+  await writeFile(join(root, 'pictures', 'corrupt.png'), 'this is no picture');
+  for (const split of ['train', 'val', 'test'])
+    lines.push(`pictures/corrupt.png,item corrupt,${split},red,disc`);
+  lines.push('pictures/gone.jpg,item gone,train,red,disc');
+  const manifest = join(root, 'manifest.csv');
+  await writeFile(manifest, `${lines.join('\n')}\n`);
+  return manifest;
+}
+
+beforeAll(async () => {
+  if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: run npm run build`);
+  root = await mkdtemp(join(tmpdir(), 'semblance-e2e-'));
+  data = await makePictures();
+  run = join(root, 'run');
+});
+afterAll(async () => {
+  await rm(root, { recursive: true, force: true });
+});
+
+describe('train, evaluate, index, search', () => {
+  let validation: unknown;
+
+  it('train reports unreadable pictures once, goes on without them, and prints its figures', async () => {
+    const argv = ['train', '--data', data, '--out', run, ...TINY, '--steps', '6', '--json'];
+    const { code, stdout, stderr } = await semblance(argv);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('configuration: {"seed":0,"steps":6,');
+    // Once among the training pictures, once among those of validation.
+    expect(stderr.match(/^left out: .*corrupt\.png.*$/gm)?.length, stderr).toBe(1);
+    expect(stderr.match(/^left out: .*gone\.jpg.*$/gm)?.length, stderr).toBe(1);
+    const summary = JSON.parse(stdout) as Record<string, unknown>;
+    expect(summary).toMatchObject({ model: join(run, 'model'), steps: 6 });
+    validation = summary.validation;
+    expect(validation).toMatchObject({ byLevel: { item_id: { queries: 15, skipped: 0 } }, pairs: {} });
+    for (const file of ['onnx/model.onnx', 'semblance.json', 'preprocessor_config.json']) {
+      expect(existsSync(join(run, 'model', file)), file).toBe(true);
+    }
+    const log = (await readFile(join(run, 'training', 'metrics.jsonl'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { step: number; validation?: { details: Record<string, number> } });
+    expect(log.map(({ step }) => step)).toEqual([1, 3, 6, 6]);
+    // What was judged while training is what the bundle gives.
+    const best = log.find(({ step, validation: found }) => step === summary.bestStep && found !== undefined);
+    expect(validation).toMatchObject(best?.validation?.details ?? {});
+    expect(Object.keys(best?.validation?.details ?? {})).toEqual(['recallAt1', 'mapAtR']);
+  });
+
+  it('train again finds that it is done', async () => {
+    const argv = ['train', '--data', data, '--out', run, ...TINY, '--steps', '6', '--quiet', '--json'];
+    const { code, stdout, stderr } = await semblance(argv);
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect((JSON.parse(stdout) as Record<string, unknown>).validation).toEqual(validation);
+  });
+
+  it('evaluate gives the same figures as train', async () => {
+    const argv = [
+      'evaluate',
+      '--model',
+      join(run, 'model'),
+      '--data',
+      data,
+      '--split',
+      'val',
+      '--json',
+      '--quiet',
+    ];
+    const { code, stdout, stderr } = await semblance(argv);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/^left out: .*corrupt\.png.*\n$/);
+    expect(JSON.parse(stdout)).toEqual({ ...(validation as object), split: 'val', unreadable: 1 });
+    const table = await semblance(argv.filter((argument) => argument !== '--json'));
+    expect(table.code).toBe(0);
+    expect(table.stdout).toMatch(/Recall@1/);
+  });
+
+  it('index embeds what it can read, and nothing twice', async () => {
+    const catalog = join(root, 'catalog');
+    const argv = [
+      'index',
+      '--model',
+      join(run, 'model'),
+      '--data',
+      data,
+      '--catalog',
+      catalog,
+      '--json',
+      '--quiet',
+    ];
+    const first = await semblance(argv);
+    expect(first.code, first.stderr).toBe(0);
+    expect(JSON.parse(first.stdout)).toMatchObject({ embedded: 60, unchanged: 0, total: 60 });
+    const { failures } = JSON.parse(first.stdout) as { failures: { reason: string }[] };
+    expect(failures.map(({ reason }) => /corrupt|gone/.exec(reason)?.[0]).sort()).toContain('gone');
+    const second = await semblance(argv);
+    expect(second.code, second.stderr).toBe(0);
+    expect(JSON.parse(second.stdout)).toMatchObject({ embedded: 0, unchanged: 60, total: 60 });
+  });
+
+  it('search finds the picture itself first, and only what passes the filters', async () => {
+    interface Hit {
+      readonly id: string;
+      readonly itemId: string;
+      readonly score: number;
+      readonly attributes: Readonly<Record<string, readonly string[]>>;
+    }
+    const search = async (...more: string[]) => {
+      const argv = [
+        'search',
+        join(root, 'pictures/17-1.png'),
+        '--catalog',
+        join(root, 'catalog'),
+        '--json',
+        ...more,
+      ];
+      const { code, stdout, stderr } = await semblance(argv);
+      expect(code, stderr).toBe(0);
+      return (JSON.parse(stdout) as { hits: Hit[] }).hits;
+    };
+    const hits = await search('--granularity', 'item', '-k', '5');
+    expect(hits).toHaveLength(5);
+    expect(hits[0]).toMatchObject({ id: 'pictures/17-1.png', itemId: 'item 17' });
+    expect(hits[0]?.score).toBeCloseTo(1, 4);
+    const scores = hits.map(({ score }) => score);
+    expect(scores).toEqual([...scores].sort((a, b) => b - a));
+    const filtered = await search('--filter', 'colour=red,green', '--filter', 'shape!=disc', '-k', '60');
+    expect(filtered.length).toBeGreaterThan(10);
+    for (const { attributes } of filtered) {
+      expect(['red', 'green']).toContain(attributes.colour?.[0]);
+      expect(attributes.shape).toEqual(['square']);
+    }
+  });
+});
+
+describe('interruption', () => {
+  it('Ctrl-C ends with 130 and a checkpoint, and the same command goes on from it', async () => {
+    const out = join(root, 'interrupted');
+    const log = join(out, 'training', 'metrics.jsonl');
+    const argv = [
+      'train',
+      '--data',
+      data,
+      '--out',
+      out,
+      ...TINY,
+      '--steps',
+      '600',
+      '--set',
+      'checkpointEvery=10000',
+      '--set',
+      'validateEvery=10000',
+    ];
+    const first = await semblance(argv, (child) => {
+      const timer = setInterval(() => {
+        if (!existsSync(log)) return;
+        clearInterval(timer);
+        child.kill('SIGINT');
+      }, 5);
+      child.on('close', () => clearInterval(timer));
+    });
+    expect(first.stderr).toContain('stopping; what is done is being saved');
+    expect(first.stderr).toContain('semblance: interrupted; the same command goes on from here\n');
+    expect(first.code).toBe(130);
+    expect(existsSync(join(out, 'training', 'checkpoint.safetensors'))).toBe(true);
+    const second = await semblance(argv);
+    expect(second.code, second.stderr).toBe(0);
+    expect(second.stderr).toMatch(/going on at step \d+ of 600/);
+  });
+});
+
+describe('the executable', () => {
+  it('is quick to help, says what is wrong, and minds a reader that stops', async () => {
+    expect(await semblance(['--help'])).toMatchObject({ code: 0, stderr: '' });
+    expect(await semblance(['nosuch'])).toMatchObject({ code: 2, stdout: '' });
+    const missing = await semblance(['train', '--data', join(root, 'none.csv'), '--out', run, '--quiet']);
+    expect(missing).toMatchObject({ code: 1, stdout: '' });
+    expect(missing.stderr).toMatch(/^semblance: .*none\.csv: manifest cannot be read: [^\n]*\n$/);
+    const { code, stderr } = await semblance(['train', '--help'], (child) => child.stdout?.destroy());
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+  });
+});
