@@ -109,8 +109,11 @@ export async function runTraining(options: TrainingRunOptions): Promise<Training
             validate: async (onnxModel) => {
               const embedded = await embedPictures(onnxModel, validation.pictures, inputSize, threads);
               const rows = Array.from(validation.kept, (row) => validationRows[row] as ManifestRow);
-              const { recallAt1, mapAtR } = await judge({ ...embedded, rows }, schema, signal);
-              return { score: recallAt1 + mapAtR, details: { recallAt1, mapAtR } };
+              const { recallAt1, mapAtR, byLevel } = await judge({ ...embedded, rows }, schema, signal);
+              const details = { recallAt1, mapAtR };
+              if (byLevel[ITEM_LEVEL]?.queries !== 0) return { score: recallAt1 + mapAtR, details };
+              report("no picture of split 'val' has another one to find: the last parameters are kept");
+              return { score: Number.NaN, details };
             },
           }),
       ...threads,

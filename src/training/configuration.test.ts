@@ -47,6 +47,7 @@ describe('resolveConfiguration', () => {
     [{ loss: { slack: -1 } }, /configuration: loss\.slack: /],
     [{ loss: { mapping: { kind: 'power' } } }, /configuration: loss\.mapping\.exponent: /],
     [{ network: { widths: [] } }, /configuration: network\.widths: /],
+    [{ network: { inputSize: 60 } }, /network\.inputSize: must be divisible by 16 for 4 widths, got 60/],
     [{ batch: { lookAlikeFraction: 1 } }, /configuration: batch\.lookAlikeFraction: /],
     [{ augmentation: { rotate: 5 } }, /configuration: augmentation: Unrecognized key: "rotate"/],
     [{ augmentation: { hue: 5 } }, /configuration: augmentation\.hue: /],

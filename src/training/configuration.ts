@@ -91,6 +91,11 @@ export const trainingConfigurationFormat = z.strictObject({
       embeddingSize: z.int().positive().default(256),
       pooling: z.enum(['flatten', 'average']).default('flatten'),
     })
+    .superRefine(({ inputSize, widths }, context) => {
+      if (inputSize % 2 ** widths.length === 0) return;
+      const message = `must be divisible by ${2 ** widths.length} for ${widths.length} widths, got ${inputSize}`;
+      context.addIssue({ code: 'custom', path: ['inputSize'], message });
+    })
     .prefault({}),
   loss: lossFormat.prefault({ kind: 'soft-binomial-deviance' }),
   /** λ, the weight of the attribute loss; 0 trains the embedding alone. */

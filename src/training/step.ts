@@ -35,6 +35,7 @@ import {
   type Parameter,
 } from '../models/index.js';
 import { adamW, clipByGlobalNorm, type Optimizer, sgd } from '../optimizers/index.js';
+import { DataError } from '../util/index.js';
 import type { TrainingConfiguration } from './configuration.js';
 
 export interface TrainingStep {
@@ -52,13 +53,22 @@ export interface TrainingStep {
 /** Prefix of the averaged parameters among the states. */
 export const AVERAGE_PREFIX = 'average.';
 
-/** Builds the training step for a configuration and schema. */
+/**
+ * Builds the training step for a configuration and schema.
+ * @throws DataError when the loss looks at attributes and the schema has none.
+ */
 export function buildTrainingStep(configuration: TrainingConfiguration, schema: Schema): TrainingStep {
   const { network, batch } = configuration;
   const batchSize = batch.items * batch.picturesPerItem;
   const blocks =
     configuration.attributeWeight > 0 || usesAttributes(configuration) ? attributeBlocks(schema) : [];
   const attributeCount = blocks.reduce((sum, { size }) => sum + size, 0);
+
+  if (usesAttributes(configuration) && blocks.length === 0) {
+    throw new DataError(
+      "train: the loss 'soft-binomial-deviance' links to attributes, and the data have none. Add attribute columns, or set loss.kind to binomial-deviance",
+    );
+  }
 
   const pictures = input('pictures', 'uint8', [batchSize, network.inputSize, network.inputSize, 3]);
   const itemIds = input('item_ids', 'int64', [batchSize]);

@@ -14,7 +14,7 @@ import {
   validateTiny,
 } from '../../test/support/tiny-training.js';
 import type { Schema } from '../granularity/index.js';
-import { DataError, GraphError, TrainingError } from '../util/index.js';
+import { DataError, TrainingError } from '../util/index.js';
 import {
   buildTrainingStep,
   type LogEntry,
@@ -183,8 +183,10 @@ describe('what can be configured trains', () => {
     const none: Schema = { attributes: [], levels: ['item_id'] };
     const { log } = await run({ steps: 3, loss: { kind: 'binomial-deviance' } }, none);
     expect(log[0]).toMatchObject({ attributeLoss: 0 });
-    await expect(run({ steps: 3 }, none)).rejects.toThrow(GraphError);
-    await expect(run({ steps: 3 }, none)).rejects.toThrow('a semantic similarity is required, got none');
+    await expect(run({ steps: 3 }, none)).rejects.toThrow(DataError);
+    await expect(run({ steps: 3 }, none)).rejects.toThrow(
+      /the data have none\. .* set loss\.kind to binomial-deviance/,
+    );
   });
 
   it('an attribute with one value', async () => {
