@@ -242,13 +242,119 @@ describe('interruption', () => {
   });
 });
 
+describe('kill -9', () => {
+  it('a killed run, resumed, ends with the model of one that was left alone', async () => {
+    const settings = ['--set', 'checkpointEvery=4', '--set', 'validateEvery=25', '--threads', '1', '--quiet'];
+    const argv = (out: string) => [
+      'train',
+      '--data',
+      data,
+      '--out',
+      out,
+      ...TINY,
+      '--steps',
+      '60',
+      ...settings,
+    ];
+    const alone = join(root, 'alone');
+    expect((await semblance(argv(alone))).code).toBe(0);
+    const out = join(root, 'killed');
+    const delays = [0, Math.floor(Math.random() * 200), Math.floor(Math.random() * 200)];
+    const kill = (delayMs: number) =>
+      semblance(argv(out), (child) => {
+        const timer = setInterval(() => {
+          if (!existsSync(join(out, 'training', 'checkpoint.safetensors'))) return;
+          clearInterval(timer);
+          setTimeout(() => child.kill('SIGKILL'), delayMs);
+        }, 2);
+        child.on('close', () => clearInterval(timer));
+      });
+    const codes = [];
+    for (const delayMs of delays) codes.push((await kill(delayMs)).code);
+    expect(codes[0], 'the first run is killed').toBeNull();
+    expect((await semblance(argv(out))).code).toBe(0);
+    for (const file of [
+      'model/onnx/model.onnx',
+      'training/checkpoint.safetensors',
+      'training/metrics.jsonl',
+    ]) {
+      const [wanted, got] = await Promise.all([readFile(join(alone, file)), readFile(join(out, file))]);
+      expect(Buffer.compare(wanted, got), `${file}, killed ${delays.join(', ')} ms after`).toBe(0);
+    }
+  });
+});
+
+describe('other data', () => {
+  const rows = async (name: string, header: string, row: (item: number) => string) => {
+    const file = join(root, name);
+    const lines = Array.from({ length: 12 }, (_, item) => row(item));
+    await writeFile(file, `${[header, ...lines].join('\n')}\n`);
+    return file;
+  };
+
+  it('items of one picture and an attribute of one value: trained, and said', async () => {
+    const file = await rows('one.csv', 'path,item_id,split,colour,licence', (item) =>
+      [`pictures/${item}-0.png`, item, item < 8 ? 'train' : 'val', ['red', 'blue'][item % 2], 'MIT'].join(),
+    );
+    const out = join(root, 'one');
+    const { code, stdout, stderr } = await semblance([
+      'train',
+      '--data',
+      file,
+      '--out',
+      out,
+      ...TINY,
+      '--steps',
+      '6',
+      '--json',
+    ]);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("attribute 'licence' is left out: its only value is 'MIT'\n");
+    expect(stderr).toContain(
+      "no picture of split 'val' has another one to find: the last parameters are kept\n",
+    );
+    expect(JSON.parse(stdout)).toMatchObject({ bestStep: 6 });
+  });
+
+  it('no attributes: refused with what to do, which then works from training to search', async () => {
+    const file = await rows('none.csv', 'path,item_id,split', (item) =>
+      [`pictures/${item}-0.png`, item >> 1, item < 8 ? 'train' : 'val'].join(),
+    );
+    const out = join(root, 'none');
+    const argv = ['train', '--data', file, '--out', out, ...TINY, '--steps', '6', '--quiet'];
+    const refused = await semblance(argv);
+    expect(refused.stderr).toMatch(
+      /^semblance: train: .*the data have none\. .*set loss\.kind to binomial-deviance\n$/,
+    );
+    expect(refused.code).toBe(1);
+    const trained = await semblance([...argv, '--set', 'loss.kind=binomial-deviance']);
+    expect(trained.code, trained.stderr).toBe(0);
+    const catalog = join(root, 'catalog-none');
+    const model = join(out, 'model');
+    expect(
+      (await semblance(['index', '--model', model, '--data', file, '--catalog', catalog, '--quiet'])).code,
+    ).toBe(0);
+    const found = await semblance([
+      'search',
+      join(root, 'pictures/3-0.png'),
+      '--catalog',
+      catalog,
+      '--granularity',
+      'look',
+      '--json',
+    ]);
+    expect(found.code, found.stderr).toBe(0);
+    expect((JSON.parse(found.stdout) as { hits: { id: string }[] }).hits[0]?.id).toBe('pictures/3-0.png');
+  });
+});
+
 describe('the executable', () => {
   it('is quick to help, says what is wrong, and minds a reader that stops', async () => {
     expect(await semblance(['--help'])).toMatchObject({ code: 0, stderr: '' });
     expect(await semblance(['nosuch'])).toMatchObject({ code: 2, stdout: '' });
-    const missing = await semblance(['train', '--data', join(root, 'none.csv'), '--out', run, '--quiet']);
+    const missing = await semblance(['train', '--data', join(root, 'nowhere.csv'), '--out', run, '--quiet']);
     expect(missing).toMatchObject({ code: 1, stdout: '' });
-    expect(missing.stderr).toMatch(/^semblance: .*none\.csv: manifest cannot be read: [^\n]*\n$/);
+    expect(missing.stderr).toMatch(/^semblance: .*nowhere\.csv: manifest cannot be read: [^\n]*\n$/);
     const { code, stderr } = await semblance(['train', '--help'], (child) => child.stdout?.destroy());
     expect(stderr).toBe('');
     expect(code).toBe(0);
