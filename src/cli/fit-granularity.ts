@@ -1,11 +1,14 @@
 /**
  * Fits the weights of query-time granularity on the validation pictures: at each level the blend of the stored vector's
- * parts with the largest MAP@R.
+ * parts with the largest MAP@R, where R is at most ten. (A coarse level has hundreds of relevant pictures; judged to that
+ * depth the fit gives up the first page, which is all that people see, for a slightly better tail.)
  */
 import { fitLevelWeights, type Schema, storedVectors, vectorLayout } from '../granularity/index.js';
 import type { Random } from '../util/index.js';
 import { type EmbeddedRows, retrievalLabels } from './judging.js';
 
+/** The first page. */
+const DEEPEST_RANK = 10;
 /** More queries than this would only make the fit slower. */
 const MOST_QUERIES = 250;
 
@@ -45,7 +48,7 @@ export function fitGranularity(embedded: EmbeddedRows, schema: Schema, random: R
 
 // --- internal ---
 
-/** MAP@R of one query from its row of similarities; `undefined` when nothing is relevant. */
+/** MAP@R, R at most `DEEPEST_RANK`, of one query from its row of similarities; `undefined` when nothing is relevant. */
 function mapAtR(
   similarities: Float32Array,
   query: number,
@@ -64,12 +67,13 @@ function mapAtR(
   }
   if (relevant === 0) return undefined;
   candidates.sort((a, b) => (similarities[b] as number) - (similarities[a] as number) || a - b);
+  const depth = Math.min(relevant, DEEPEST_RANK);
   let found = 0;
   let precision = 0;
-  for (let rank = 1; rank <= relevant; rank++) {
+  for (let rank = 1; rank <= depth; rank++) {
     if (labels[candidates[rank - 1] as number] !== label) continue;
     found++;
     precision += found / rank;
   }
-  return precision / relevant;
+  return precision / depth;
 }
