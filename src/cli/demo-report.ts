@@ -50,6 +50,8 @@ export async function demoReport(inputs: DemoReportInputs): Promise<string> {
 const QUERIES = 10;
 const HITS = 8;
 const FAILURES = 12;
+/** What fits beside a failure in one line. */
+const FAILURE_HITS = 4;
 /** Curves are averaged to about so many points. */
 const CURVE_POINTS = 200;
 
@@ -237,7 +239,7 @@ async function failures({ embedded, schema }: DemoReportInputs): Promise<ReportF
     dimension,
     queryRows: Int32Array.from(worst, ({ row }) => row),
     ...(sourceGroup === undefined ? {} : { excludeGroups: sourceGroup.map((group) => group ?? '') }),
-    k: Math.max(...worst.map((entry) => entry.firstRank), 5),
+    k: Math.max(...worst.map((entry) => entry.firstRank), FAILURE_HITS),
   });
   return Promise.all(
     worst.map(async (entry, i) => {
@@ -247,7 +249,7 @@ async function failures({ embedded, schema }: DemoReportInputs): Promise<ReportF
         picture: await picture(rows[entry.row] as ManifestRow),
         firstRank: entry.firstRank,
         ...(expected === undefined ? {} : { expected: await picture(rows[expected.row] as ManifestRow) }),
-        hits: await Promise.all(ranked.slice(0, 5).map(({ row }) => picture(rows[row] as ManifestRow))),
+        hits: await Promise.all(ranked.slice(0, FAILURE_HITS).map(({ row }) => picture(rows[row] as ManifestRow))),
       };
     }),
   );

@@ -12,6 +12,7 @@ export const emojiRecipe: TrainingConfigurationInput = {
   learningRate: 4e-3,
   warmUpSteps: 100,
   averageDecay: 0.99,
+  validateEvery: 250,
   augmentation: {
     cropScale: [0.6, 1.1],
     cropAspect: [0.86, 1.16],
