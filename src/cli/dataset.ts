@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { datasets } from '../data/index.js';
 import { CliError, silentProgress, streamProgress } from '../util/index.js';
 import { interruptible } from './interruption.js';
+import { wholeNumber } from './options.js';
 
 interface Options {
   size: number;
@@ -17,7 +18,7 @@ export function datasetCommand(): Command {
     .description('build a dataset: pictures, manifest, licences and a contact sheet')
     .argument('<name>', `one of: ${Object.keys(datasets).join(', ')}`)
     .argument('<folder>', 'where to build it; what is there already is kept')
-    .option('--size <pixels>', 'width and height of the pictures, 16 to 512', wholeNumber, 96)
+    .option('--size <pixels>', 'width and height of the pictures, 16 to 512', wholeNumber(16, 512), 96)
     .option('--art <folder...>', 'look for installed art packages here first')
     .option('--json', 'print the summary as JSON')
     .option('--quiet', 'no progress')
@@ -29,9 +30,6 @@ export function datasetCommand(): Command {
       const dataset = Object.hasOwn(datasets, name) ? datasets[name] : undefined;
       if (dataset === undefined) {
         throw new CliError(`dataset: one of ${Object.keys(datasets).join(', ')} is required, got '${name}'`);
-      }
-      if (options.size < 16 || options.size > 512) {
-        throw new CliError(`dataset --size: a whole number from 16 to 512 is required, got ${options.size}`);
       }
       const summary = await interruptible((signal) =>
         dataset.build(folder, {
@@ -62,10 +60,4 @@ function describe(summary: Summary): string {
     `  pictures by source: ${list(summary.sources)}`,
     `  sha256 ${summary.manifestHash}`,
   ].join('\n');
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value)) throw new CliError(`dataset: a whole number is required, got '${text}'`);
-  return value;
 }

@@ -7,13 +7,14 @@ import type { MethodMetrics } from '../evaluation/index.js';
 import { inferSchema } from '../granularity/index.js';
 import { silentProgress, streamProgress } from '../util/index.js';
 import { interruptible } from './interruption.js';
-import { embedRows, judge, rowsOfSplit } from './judging.js';
+import { embedRows, judge } from './judging.js';
 import { positiveInteger } from './options.js';
+import { JUDGED_SPLITS, rowsOfSplit, type SplitChoice, splitChoice } from './splits.js';
 
 interface Options {
   model: string;
   data: string;
-  split: string;
+  split: SplitChoice;
   threads?: number;
   json?: true;
   quiet?: true;
@@ -24,22 +25,28 @@ export function evaluateCommand(): Command {
     .description('judge a model: Recall@K, MAP@R, R-Precision and mAP at every level')
     .requiredOption('--model <folder>', 'the model bundle')
     .requiredOption('--data <manifest>', 'the manifest (CSV or JSONL)')
-    .option('--split <name>', 'which pictures: test (with query and gallery), val or train', 'test')
+    .option(
+      '--split <name>',
+      `which pictures: ${JUDGED_SPLITS.join(', ')} (test: with query and gallery)`,
+      splitChoice(JUDGED_SPLITS),
+      'test',
+    )
     .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
     .option('--json', 'print the figures as JSON')
     .option('--quiet', 'no progress')
     .addHelpText(
       'after',
-      "\nWhere the manifest has a column `source`, hits of the query's own source do not count, and Recall@1 is the\n" +
-        'mean over ordered pairs of sources.\n\nExample:\n' +
+      "\nWhere every picture has a `source`, hits of the query's own source do not count, and Recall@1 is the mean\n" +
+        'over ordered pairs of sources. A level at which no picture has another one to find shows –.\n\nExample:\n' +
         '  $ semblance evaluate --model runs/demo/model --data runs/demo/data/manifest.csv --json\n',
     )
     .action(run);
 }
 
-/** The figures as a table for people. */
+/** The figures as a table for people, × 100; `–` where no query has anything to find. */
 export function figuresTable(methods: Readonly<Record<string, MethodMetrics>>): string {
-  const percent = (value: number | undefined) => (value === undefined ? '' : (100 * value).toFixed(1));
+  const percent = (value: number | undefined, isJudged: boolean) =>
+    isJudged && value !== undefined ? (100 * value).toFixed(1) : '–';
   const levels = Object.keys(Object.values(methods)[0]?.byLevel ?? {});
   const table = new Table({
     head: [
@@ -51,11 +58,21 @@ export function figuresTable(methods: Readonly<Record<string, MethodMetrics>>): 
     style: { head: [], border: [] },
     colAligns: ['left', ...Array<'right'>(2 + 2 * Math.max(0, levels.length - 1)).fill('right')],
   });
-  for (const [name, { recallAt1, mapAtR, byLevel }] of Object.entries(methods)) {
+  for (const [name, { recallAt1, mapAtR, byLevel, pairs }] of Object.entries(methods)) {
+    const isJudged = (level: string | undefined) => (byLevel[level ?? '']?.queries ?? 0) > 0;
     const coarser = levels
       .slice(1)
-      .flatMap((level) => [percent(byLevel[level]?.recallAt1), percent(byLevel[level]?.mapAtR)]);
-    table.push([name, percent(recallAt1), percent(mapAtR), ...coarser]);
+      .flatMap((level) => [
+        percent(byLevel[level]?.recallAt1, isJudged(level)),
+        percent(byLevel[level]?.mapAtR, isJudged(level)),
+      ]);
+    const hasPairs = Object.keys(pairs).length > 0;
+    table.push([
+      name,
+      percent(recallAt1, hasPairs || isJudged(levels[0])),
+      percent(mapAtR, isJudged(levels[0])),
+      ...coarser,
+    ]);
   }
   return table.toString();
 }
@@ -65,7 +82,7 @@ export function figuresTable(methods: Readonly<Record<string, MethodMetrics>>): 
 async function run(options: Options): Promise<void> {
   const { card } = await readBundle(options.model);
   const manifest = await readManifest(options.data);
-  const rows = rowsOfSplit(manifest.rows, options.split);
+  const rows = rowsOfSplit(manifest.rows, options.split, options.data);
   // The levels are the data's: a model without attributes is judged at them too.
   const schema =
     card.schema.levels.length > 1
@@ -80,6 +97,11 @@ async function run(options: Options): Promise<void> {
     return { figures: await judge(embedded, schema, signal), problems: embedded.problems };
   });
   for (const problem of problems) process.stderr.write(`left out: ${problem}\n`);
+  for (const [level, { queries }] of Object.entries(figures.byLevel))
+    if (queries === 0)
+      process.stderr.write(
+        `not judged: at the level '${level}' no picture of split '${options.split}' has another one to find\n`,
+      );
   if (options.json === true) {
     process.stdout.write(
       `${JSON.stringify({ ...figures, split: options.split, unreadable: problems.length }, null, 2)}\n`,

@@ -3,29 +3,21 @@ import { Command } from 'commander';
 import { openEmbedder } from '../bundle/index.js';
 import { type IndexReport, indexPictures, openCatalogForIndexing } from '../catalog/index.js';
 import { type ManifestRow, readManifest } from '../data/index.js';
-import { CliError, DataError, type StartProgress, silentProgress, streamProgress } from '../util/index.js';
+import { type StartProgress, silentProgress, streamProgress } from '../util/index.js';
 import { interruptible } from './interruption.js';
+import { positiveInteger } from './options.js';
+import { rowsOfSplit, SPLIT_CHOICES, type SplitChoice, splitChoice } from './splits.js';
 
 interface Options {
   model: string;
   data: string;
   catalog: string;
-  split: string;
+  split: SplitChoice;
   batchSize: number;
   threads?: number;
   json?: true;
   quiet?: true;
 }
-
-/** What `--split` keeps; `test` pictures are queries and gallery at once. */
-const SPLIT_CHOICES: Readonly<Record<string, readonly string[]>> = {
-  all: ['train', 'val', 'query', 'gallery', 'test'],
-  test: ['query', 'gallery', 'test'],
-  gallery: ['gallery', 'test'],
-  query: ['query', 'test'],
-  train: ['train'],
-  val: ['val'],
-};
 
 export function indexCommand(): Command {
   return new Command('index')
@@ -36,7 +28,12 @@ export function indexCommand(): Command {
       '--catalog <folder>',
       'the catalogue; made if it is not there, brought up to date if it is',
     )
-    .option('--split <name>', `which pictures: ${Object.keys(SPLIT_CHOICES).join(', ')}`, 'all')
+    .option(
+      '--split <name>',
+      `which pictures: ${SPLIT_CHOICES.join(', ')}`,
+      splitChoice(SPLIT_CHOICES),
+      'all',
+    )
     .option('--batch-size <pictures>', 'pictures that the model sees at a time', positiveInteger, 32)
     .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
     .option('--json', 'print the summary as JSON')
@@ -45,7 +42,7 @@ export function indexCommand(): Command {
       'after',
       '\nOnly new and changed pictures are embedded: the same command goes on after an interruption, and brings a\n' +
         'catalogue up to date. Unreadable pictures are listed, and are no failure.\n\nExample:\n' +
-        '  $ semblance index --model runs/demo/model --data data/emoji/manifest.csv --catalog runs/demo/catalog --split test\n',
+        '  $ semblance index --model runs/demo/model --data runs/demo/data/manifest.csv --catalog runs/demo/catalog --split test\n',
     )
     .action(run);
 }
@@ -92,17 +89,8 @@ export async function indexRows(options: {
 // --- internal ---
 
 async function run(options: Options): Promise<void> {
-  const splits = Object.hasOwn(SPLIT_CHOICES, options.split) ? SPLIT_CHOICES[options.split] : undefined;
-  if (splits === undefined)
-    throw new CliError(
-      `index --split: must be one of ${Object.keys(SPLIT_CHOICES).join(', ')}, got '${options.split}'`,
-    );
   const manifest = await readManifest(options.data);
-  const rows = manifest.rows.filter((row) => splits.includes(row.split));
-  if (rows.length === 0)
-    throw new DataError(`no picture is in the split '${options.split}'. Choose another --split`, {
-      file: options.data,
-    });
+  const rows = rowsOfSplit(manifest.rows, options.split, options.data);
   const { report, total } = await interruptible((signal) =>
     indexRows({
       ...options,
@@ -130,11 +118,4 @@ function print(options: Options, rows: readonly ManifestRow[], report: IndexRepo
     ...(failures.length > 0 ? [`${failures.length} unreadable`] : []),
   ];
   process.stdout.write(`${options.catalog}: ${total} pictures (${parts.join(', ')})\n`);
-}
-
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new CliError(`index: a whole number from 1 on is required, got '${text}'`);
-  return value;
 }

@@ -3,10 +3,12 @@
  * figures wherever it is asked for.
  */
 import { openEmbedder } from '../bundle/index.js';
-import type { ManifestRow, Split } from '../data/index.js';
+import type { ManifestRow } from '../data/index.js';
 import { type MethodMetrics, type RetrievalOptions, summariseMethod } from '../evaluation/index.js';
 import { ITEM_LEVEL, type Schema } from '../granularity/index.js';
 import { DataError, type StartProgress, silentProgress } from '../util/index.js';
+
+export { rowsOfSplit } from './splits.js';
 
 /** Pictures with their vectors, as a model or another method made them. */
 export interface EmbeddedRows {
@@ -18,15 +20,6 @@ export interface EmbeddedRows {
   readonly attributes: Float32Array;
   /** Pictures that could not be read, one line each. */
   readonly problems: readonly string[];
-}
-
-/** The splits that a name on the command line stands for; `test` pictures are queries and gallery at once. */
-export function rowsOfSplit(rows: readonly ManifestRow[], split: string): ManifestRow[] {
-  const wanted: readonly Split[] = split === 'test' ? ['test', 'query', 'gallery'] : [split as Split];
-  const found = rows.filter((row) => wanted.includes(row.split));
-  if (found.length === 0)
-    throw new DataError(`the manifest must have pictures of split '${split}', got none`);
-  return found;
 }
 
 /** Embeds rows with a model bundle. Unreadable pictures are left out and listed. */

@@ -94,6 +94,18 @@ describe('wrong usage ends with 2 and says what is wrong', () => {
     ],
     [['train', '--data', 'x', '--out', 'y', '--set', 'loss=5'], /semblance: configuration: loss: /],
     [['evaluate', '--model', 'x'], /error: required option '--data <manifest>' not specified/],
+    [
+      ['evaluate', '--model', 'x', '--data', 'y', '--threads', 'z'],
+      /--threads <count>.*whole number from 1 on/,
+    ],
+    [
+      ['evaluate', '--model', 'x', '--data', 'y', '--split', 'query'],
+      /semblance: --split: must be one of test, val, train, got 'query'/,
+    ],
+    [
+      ['index', '--model', 'x', '--data', 'y', '--catalog', 'z', '--split', 'constructor'],
+      /semblance: --split: must be one of all, test, .*, got 'constructor'/,
+    ],
     [['index', '--model', 'x', '--data', 'y'], /error: required option '--catalog <folder>' not specified/],
     [['search', '--catalog', 'x'], /error: missing required argument 'picture'/],
     [['search', 'a.png'], /error: required option '--catalog <folder>' not specified/],

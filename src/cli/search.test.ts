@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { plainPicture, writeTinyBundle } from '../../test/support/tiny-bundle.js';
 import { CliError, DataError } from '../util/index.js';
@@ -100,7 +100,7 @@ describe('semblance index, then search', () => {
   it.each([
     [['--granularity', 'kind'], CliError, /search --granularity: must be item, look, category or a number/],
     [['--granularity', '1.1'], CliError, /got '1.1'/],
-    [['-k', '0'], CliError, /whole number from 1 on/],
+    [['-k', '0'], CommanderError, /whole number from 1 on/],
     [['--filter', 'hue'], CliError, /must read column=value/],
     [['--filter', 'colour=red'], DataError, /no column 'colour'. Choose from: path, item_id/],
     [['--catalog', 'nowhere'], DataError, /nowhere: there is no catalogue/],
@@ -114,7 +114,7 @@ describe('semblance index, then search', () => {
   it.each([
     [['--split', 'some'], CliError, /--split: must be one of all, test/],
     [['--split', 'val'], DataError, /no picture is in the split 'val'/],
-    [['--batch-size', 'x'], CliError, /whole number/],
+    [['--batch-size', 'x'], CommanderError, /whole number/],
     [['--data', 'nowhere.csv'], DataError, /nowhere\.csv/],
   ])('index %j is refused', async (more, kind, message) => {
     const promise = index(...more);

@@ -5,12 +5,13 @@ import { openEmbedder } from '../bundle/index.js';
 import { openCatalog, parseFilter, type SearchHit, searchByPicture } from '../catalog/index.js';
 import { GRANULARITY_NAMES, parseGranularity } from '../granularity/index.js';
 import { CliError, errorMessage } from '../util/index.js';
+import { positiveInteger, repeated } from './options.js';
 
 interface Options {
   catalog: string;
   model?: string;
   granularity: number;
-  filter: string[];
+  filter?: readonly string[];
   k: number;
   threads?: number;
   json?: true;
@@ -26,12 +27,11 @@ export function searchCommand(): Command {
     .option(
       '--filter <condition>',
       'only where column=value,value or column!=value; all of several must hold',
-      (text: string, before: string[]) => [...before, text],
-      [],
+      repeated,
     )
-    .option('-k <count>', 'how many pictures', count, 10)
+    .option('-k <count>', 'how many pictures', positiveInteger, 10)
     .option('--model <folder>', 'the model bundle (default: the one the catalogue was made with)')
-    .option('--threads <count>', 'threads of the model (default: all cores)', count)
+    .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
     .option('--json', 'print the hits as JSON, with the parts of each score and all attributes')
     .addHelpText(
       'after',
@@ -45,7 +45,7 @@ export function searchCommand(): Command {
 // --- internal ---
 
 async function run(picture: string, options: Options): Promise<void> {
-  const filter = parseFilter(options.filter);
+  const filter = parseFilter(options.filter ?? []);
   const catalog = await openCatalog(options.catalog);
   try {
     const embedder = await openEmbedder(options.model ?? catalog.description.model.directory, {
@@ -104,11 +104,4 @@ function granularity(text: string): number {
   } catch (error) {
     throw new CliError(`search --${errorMessage(error)}`);
   }
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new CliError(`search: a whole number from 1 on is required, got '${text}'`);
-  return value;
 }

@@ -2,10 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { readManifest } from '../data/index.js';
+import { ITEM_LEVEL } from '../granularity/index.js';
 import { emojiRecipe, resolveConfiguration } from '../training/index.js';
 import { CliError, DataError, errorMessage, silentProgress, streamProgress } from '../util/index.js';
 import { interruptible } from './interruption.js';
-import { nonNegativeInteger, positiveInteger } from './options.js';
+import { nonNegativeInteger, positiveInteger, repeated } from './options.js';
 import { runTraining, schemaOf } from './training-run.js';
 
 interface Options {
@@ -13,7 +14,7 @@ interface Options {
   out: string;
   config?: string;
   recipe?: string;
-  set: readonly string[];
+  set?: readonly string[];
   steps?: number;
   seed?: number;
   levels?: string;
@@ -34,8 +35,7 @@ export function trainCommand(): Command {
     .option(
       '--set <path=value>',
       'one setting, over the file, e.g. loss.slack=0.2 (may be given again)',
-      (pair: string, before: readonly string[]) => [...before, pair],
-      [] as readonly string[],
+      repeated,
     )
     .option('--steps <count>', 'training steps', positiveInteger)
     .option('--seed <number>', 'seed of everything random', nonNegativeInteger)
@@ -123,7 +123,7 @@ async function run(options: Options): Promise<void> {
   if (options.json === true) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
   else {
     const figures =
-      validation === undefined
+      validation === undefined || validation.byLevel[ITEM_LEVEL]?.queries === 0
         ? ''
         : `; validation Recall@1 ${validation.recallAt1.toFixed(3)}, MAP@R ${validation.mapAtR.toFixed(3)}`;
     process.stdout.write(
@@ -152,7 +152,7 @@ async function settingsOf({ recipe, config, set, steps, seed }: Options): Promis
     if (!isRecord(value)) throw new DataError('must hold one JSON object of settings', { file: config });
     settings = merge(settings, value);
   }
-  settings = merge(settings, parseSettings(set));
+  settings = merge(settings, parseSettings(set ?? []));
   if (steps !== undefined) settings.steps = steps;
   if (seed !== undefined) settings.seed = seed;
   return settings;
