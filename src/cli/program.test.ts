@@ -143,6 +143,11 @@ describe('bad data ends with 1 and one line that says where', () => {
       'path,item_id,split\na.png,1,test\n',
       /: a manifest must have pictures of split 'train'/,
     ],
+    [
+      'fewer items than a batch',
+      'path,item_id,split,hue\na.png,1,train,red\nb.png,2,train,blue\n',
+      /: train: batch\.items must be at most .*, 2, got 32\. Add --set batch\.items=2/,
+    ],
   ])('a manifest of %s', async (name, content, message) => {
     const file = join(root, `${name}.csv`);
     await writeFile(file, content);

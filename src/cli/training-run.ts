@@ -247,6 +247,13 @@ async function openBatches({
     itemNumbers.set(itemId, number);
     return number;
   });
+  if (itemNumbers.size < configuration.batch.items) {
+    throw new DataError(
+      `train: batch.items must be at most the number of items of split 'train', ${itemNumbers.size}, got ` +
+        `${configuration.batch.items}. Add --set batch.items=${itemNumbers.size}`,
+      { file: manifest.file },
+    );
+  }
   const firstRowOfItem = new Map<number, ManifestRow>();
   items.forEach((item, index) => {
     if (!firstRowOfItem.has(item)) firstRowOfItem.set(item, rows[index] as ManifestRow);

@@ -119,7 +119,9 @@ describe('createSampler', () => {
     const make = (changes: Partial<SamplerOptions>) => () =>
       createSampler([0, 0, 1, 1], { itemsPerBatch: 2, picturesPerItem: 2, seed: 0, ...changes });
     expect(make({ itemsPerBatch: 3 })).toThrow(DataError);
-    expect(make({ itemsPerBatch: 3 })).toThrow('at most the number of items, 2, got 3');
+    expect(make({ itemsPerBatch: 3 })).toThrow(
+      'at most the number of items with a readable picture, 2, got 3',
+    );
     expect(make({ picturesPerItem: 0 })).toThrow('picturesPerItem');
     expect(make({ lookAlikeFraction: 1 })).toThrow('lookAlikeFraction');
     expect(() => make({})().batch(-1)).toThrow('step');

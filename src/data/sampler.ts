@@ -60,8 +60,8 @@ export function createSampler(items: ArrayLike<number>, options: SamplerOptions)
   const itemList = [...rowsOfItem.keys()].sort((a, b) => a - b);
   if (itemList.length < itemsPerBatch) {
     throw new DataError(
-      `createSampler: itemsPerBatch must be at most the number of items, ${itemList.length}, got ${itemsPerBatch}. ` +
-        'Lower it',
+      `createSampler: items in a batch must be at most the number of items with a readable picture, ${itemList.length}, ` +
+        `got ${itemsPerBatch}. Ask for fewer`,
     );
   }
   const siblings = new Map<string, number[]>();
