@@ -48,6 +48,8 @@ describe('resolveConfiguration', () => {
     [{ loss: { mapping: { kind: 'power' } } }, /configuration: loss\.mapping\.exponent: /],
     [{ network: { widths: [] } }, /configuration: network\.widths: /],
     [{ network: { inputSize: 60 } }, /network\.inputSize: must be divisible by 16 for 4 widths, got 60/],
+    [{ averageDecay: 1 }, /configuration: averageDecay: /],
+    [{ optimizer: { beta2: 1 } }, /configuration: optimizer\.beta2: /],
     [{ batch: { lookAlikeFraction: 1 } }, /configuration: batch\.lookAlikeFraction: /],
     [{ augmentation: { rotate: 5 } }, /configuration: augmentation: Unrecognized key: "rotate"/],
     [{ augmentation: { hue: 5 } }, /configuration: augmentation\.hue: /],

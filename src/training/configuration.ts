@@ -40,17 +40,20 @@ const lossFormat = z.discriminatedUnion('kind', [
   }),
 ]);
 
+/** Shares of a running mean that a step keeps: at 1 it would never move. */
+const decay = z.number().min(0).lt(1);
+
 const optimizerFormat = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('adamw'),
     weightDecay: z.number().min(0).default(0.1),
-    beta1: z.number().min(0).max(1).default(0.9),
-    beta2: z.number().min(0).max(1).default(0.999),
+    beta1: decay.default(0.9),
+    beta2: decay.default(0.999),
   }),
   z.strictObject({
     kind: z.literal('sgd'),
     weightDecay: z.number().min(0).default(0),
-    momentum: z.number().min(0).max(1).default(0.9),
+    momentum: decay.default(0.9),
   }),
 ]);
 
@@ -106,7 +109,7 @@ export const trainingConfigurationFormat = z.strictObject({
   warmUpSteps: z.int().min(0).default(100),
   gradientClip: z.number().positive().default(5),
   /** Share of the averaged parameters that a step keeps; the average is what is judged and exported. */
-  averageDecay: z.number().min(0).max(1).default(0.99),
+  averageDecay: decay.default(0.99),
   batch: z
     .strictObject({
       items: z.int().positive().default(32),
