@@ -1,7 +1,7 @@
-// Enforces the import table of docs/architecture.md: which room of src/ may import which.
-// Also: a folder is entered through its index.ts only where it has one (tests may look inside), and no file is
-// longer than 600 lines. Prints one line a violation; exit code 1 if there is any.
-import { readdirSync, readFileSync } from 'node:fs';
+// Enforces the import table of AGENTS.md: which room of src/ may import which.
+// Also: from another room a folder is entered through its index.ts only, where it has one (tests may look inside),
+// and no file is longer than 600 lines. Prints one line a violation; exit code 1 if there is any.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 
 const ALLOWED = {
@@ -62,6 +62,11 @@ for (const file of files) {
     const target = resolve(dirname(path), match[1]);
     const targetRoom = relative(source, target).split(sep)[0];
     if (targetRoom === room) continue;
+    const folder = dirname(target);
+    if (!target.endsWith(`${sep}index.js`) && existsSync(join(folder, 'index.ts')))
+      problems.push(
+        `${file}: ${relative(source, folder)}/ must be entered through its index.ts, got ${match[1]}.`,
+      );
     if (!allowed.includes(targetRoom)) {
       problems.push(
         `${file}: ${room}/ may not import ${targetRoom}/ (allowed: ${allowed.join(', ') || 'nothing'}).`,

@@ -11,7 +11,7 @@ export interface SessionOptions {
   readonly threads?: number;
   /** Where to run. Default `'cpu'`. Others need a build of onnxruntime that has them. */
   readonly device?: 'cpu' | 'cuda' | 'webgpu' | 'coreml' | 'dml';
-  /** Writes a profile of the runs, as Chrome trace JSON, to files with this prefix; `close` finishes it. */
+  /** Writes a profile of the runs, as Chrome trace JSON, to files with this prefix; `endProfiling` finishes it. */
   readonly profilePrefix?: string;
 }
 
