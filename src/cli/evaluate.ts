@@ -88,14 +88,22 @@ async function run(options: Options): Promise<void> {
     card.schema.levels.length > 1
       ? card.schema
       : inferSchema(manifest.rows.filter(({ split }) => split === 'train')).schema;
-  const { figures, problems } = await interruptible(async (signal) => {
-    const embedded = await embedRows(options.model, rows, {
-      ...(options.threads === undefined ? {} : { threads: options.threads }),
-      progress: options.quiet === true ? silentProgress : streamProgress(),
-      signal,
-    });
-    return { figures: await judge(embedded, schema, signal), problems: embedded.problems };
-  });
+  const sourceless = rows.filter(({ source }) => source === undefined).length;
+  if (sourceless > 0 && sourceless < rows.length)
+    process.stderr.write(
+      `${sourceless} of ${rows.length} pictures have no source: hits of the query's own source count\n`,
+    );
+  const { figures, problems } = await interruptible(
+    async (signal) => {
+      const embedded = await embedRows(options.model, rows, {
+        ...(options.threads === undefined ? {} : { threads: options.threads }),
+        progress: options.quiet === true ? silentProgress : streamProgress(),
+        signal,
+      });
+      return { figures: await judge(embedded, schema, signal), problems: embedded.problems };
+    },
+    { isResumable: false },
+  );
   for (const problem of problems) process.stderr.write(`left out: ${problem}\n`);
   for (const [level, { queries }] of Object.entries(figures.byLevel))
     if (queries === 0)

@@ -4,21 +4,26 @@
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 
-  constructor() {
-    super('interrupted; the same command goes on from here');
+  constructor(isResumable: boolean) {
+    super(isResumable ? 'interrupted; the same command goes on from here' : 'interrupted');
   }
 }
 
 /**
  * Runs work that can be interrupted.
+ * @param options.isResumable whether the work saves what it has done, for the message. Default true.
  * @throws Interrupted when Ctrl-C (or a polite kill) stopped it
  */
-export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptible<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  { isResumable = true }: { isResumable?: boolean } = {},
+): Promise<T> {
   const controller = new AbortController();
   const interrupt = () => {
     if (controller.signal.aborted) process.exit(130);
-    process.stderr.write('\nstopping; what is done is being saved (again to end at once)\n');
-    controller.abort(new Interrupted());
+    const saving = isResumable ? '; what is done is being saved' : '';
+    process.stderr.write(`\nstopping${saving} (again to end at once)\n`);
+    controller.abort(new Interrupted(isResumable));
   };
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);

@@ -64,7 +64,10 @@ export async function embedRows(
   };
 }
 
-/** What the metrics need to know of rows: labels at each level, roles, and who made the picture. */
+/**
+ * What the metrics need to know of rows: labels at each level, roles, and who made the picture. Where a row has no value
+ * of a level, or several, its label there is unknown.
+ */
 export function retrievalLabels(
   rows: readonly ManifestRow[],
   schema: Schema,
@@ -73,7 +76,11 @@ export function retrievalLabels(
     levels: Object.fromEntries(
       schema.levels.map((level) => [
         level,
-        rows.map((row) => (level === ITEM_LEVEL ? row.itemId : (row.attributes[level]?.[0] ?? ''))),
+        rows.map(({ itemId, attributes }) => {
+          if (level === ITEM_LEVEL) return itemId;
+          const values = attributes[level] ?? [];
+          return values.length === 1 ? (values[0] as string) : '';
+        }),
       ]),
     ),
     roles: rows.map(({ split }) => (split === 'query' || split === 'gallery' ? split : 'both')),
