@@ -4,7 +4,14 @@ import { Command } from 'commander';
 import { readManifest } from '../data/index.js';
 import { ITEM_LEVEL } from '../granularity/index.js';
 import { emojiRecipe, resolveConfiguration } from '../training/index.js';
-import { CliError, DataError, errorMessage, silentProgress, streamProgress } from '../util/index.js';
+import {
+  CliError,
+  DataError,
+  errorMessage,
+  silentProgress,
+  streamProgress,
+  streamReport,
+} from '../util/index.js';
 import { interruptible } from './interruption.js';
 import { nonNegativeInteger, positiveInteger, repeated } from './options.js';
 import { runTraining, schemaOf } from './training-run.js';
@@ -93,9 +100,7 @@ async function run(options: Options): Promise<void> {
   const configuration = resolveConfiguration(await settingsOf(options));
   const manifest = await readManifest(options.data);
   const progress = options.quiet === true ? silentProgress : streamProgress();
-  const report = (line: string) => {
-    if (options.quiet !== true) process.stderr.write(`${line}\n`);
-  };
+  const report = options.quiet === true ? () => {} : streamReport();
   report(`configuration: ${JSON.stringify(configuration)}`);
   const schema = schemaOf(
     manifest,

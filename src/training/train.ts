@@ -171,7 +171,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
     });
   };
 
-  const bar = progress('training', configuration.steps);
+  const bar = progress('training', configuration.steps, firstStep);
   try {
     if (!isJudged) {
       await judge();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatDuration, silentProgress, streamProgress } from './index.js';
+import { formatDuration, silentProgress, streamProgress, streamReport } from './index.js';
 
 /** What is written to a stream that is, or is not, a terminal. */
 function recorded(isTTY: boolean) {
@@ -56,6 +56,17 @@ describe('streamProgress', () => {
     );
   });
 
+  it.each([
+    [0, /left\n$/],
+    [900, /training: 900\/1000 \(90%\), \? left\n$/],
+  ])('time left is judged by what was done from %d on', (from, line) => {
+    const { stream, text } = recorded(false);
+    const progress = streamProgress(stream, { intervalMs: 0 })('training', 1000, from);
+    progress.update(900);
+    expect(text()).toMatch(line);
+    if (from === 0) expect(text()).not.toContain('?');
+  });
+
   it('without a terminal: nothing before the interval has passed but the last, once', () => {
     const { stream, text } = recorded(false);
     const progress = streamProgress(stream)('decoding', 0);
@@ -85,5 +96,18 @@ describe('streamProgress', () => {
     const progress = silentProgress('x', 1);
     progress.update(1);
     progress.stop();
+  });
+});
+
+describe('streamReport', () => {
+  it('clears the bar of a terminal, and writes plain lines elsewhere', () => {
+    for (const [isTTY, expected] of [
+      [true, '\r\x1b[Kstep 5\n'],
+      [false, 'step 5\n'],
+    ] as const) {
+      const { stream, text } = recorded(isTTY);
+      streamReport(stream)('step 5');
+      expect(text()).toBe(expected);
+    }
   });
 });

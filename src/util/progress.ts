@@ -11,8 +11,11 @@ export interface Progress {
   stop(): void;
 }
 
-/** Starts reports on one task, e.g. `startProgress('training', 1700)`. */
-export type StartProgress = (task: string, total: number) => Progress;
+/**
+ * Starts reports on one task, e.g. `startProgress('training', 1700)`. `from`, default 0, is how much an earlier run did:
+ * the time left is judged without it.
+ */
+export type StartProgress = (task: string, total: number, from?: number) => Progress;
 
 /** Reports nothing; for tests and `--quiet`. */
 export const silentProgress: StartProgress = () => ({ update() {}, stop() {} });
@@ -35,19 +38,28 @@ export function streamProgress(
   stream: NodeJS.WriteStream = process.stderr,
   { intervalMs = 5000 }: { intervalMs?: number } = {},
 ): StartProgress {
-  return (task, total) =>
-    stream.isTTY ? terminalProgress(stream, task, total) : lineProgress(stream, task, total, intervalMs);
+  return (task, total, from = 0) =>
+    stream.isTTY
+      ? terminalProgress(stream, task, total, from)
+      : lineProgress(stream, task, total, from, intervalMs);
+}
+
+/** Writes lines of news beside the progress on the same stream: on a terminal each takes the place of the bar. */
+export function streamReport(stream: NodeJS.WriteStream = process.stderr): (line: string) => void {
+  return (line) => {
+    stream.write(stream.isTTY ? `\r\x1b[K${line}\n` : `${line}\n`);
+  };
 }
 
 // --- internal ---
 
-function timeLeft(startedAt: number, done: number, total: number): string {
-  if (done <= 0) return '?';
+function timeLeft(startedAt: number, done: number, total: number, from: number): string {
+  if (done <= from) return '?';
   const seconds = (performance.now() - startedAt) / 1000;
-  return formatDuration((seconds / done) * (total - done));
+  return formatDuration((seconds / (done - from)) * (total - done));
 }
 
-function terminalProgress(stream: NodeJS.WriteStream, task: string, total: number): Progress {
+function terminalProgress(stream: NodeJS.WriteStream, task: string, total: number, from: number): Progress {
   const startedAt = performance.now();
   const bars = new MultiBar({
     format: '{task} {bar} {percentage}% | {value}/{total} | {left} left {detail}',
@@ -57,11 +69,11 @@ function terminalProgress(stream: NodeJS.WriteStream, task: string, total: numbe
     fps: 8,
     gracefulExit: false,
   });
-  const bar: SingleBar = bars.create(total, 0, { task: task.padEnd(12), left: '?', detail: '' });
+  const bar: SingleBar = bars.create(total, from, { task: task.padEnd(12), left: '?', detail: '' });
   return {
     update(done, detail = '') {
       bar.update(done, {
-        left: timeLeft(startedAt, done, total),
+        left: timeLeft(startedAt, done, total, from),
         detail: detail === '' ? '' : `| ${detail}`,
       });
     },
@@ -71,7 +83,13 @@ function terminalProgress(stream: NodeJS.WriteStream, task: string, total: numbe
   };
 }
 
-function lineProgress(stream: NodeJS.WriteStream, task: string, total: number, intervalMs: number): Progress {
+function lineProgress(
+  stream: NodeJS.WriteStream,
+  task: string,
+  total: number,
+  from: number,
+  intervalMs: number,
+): Progress {
   const startedAt = performance.now();
   let printedAt = startedAt;
   let last: { done: number; detail: string } | undefined;
@@ -83,7 +101,7 @@ function lineProgress(stream: NodeJS.WriteStream, task: string, total: number, i
     const time =
       last.done >= total
         ? `in ${formatDuration((performance.now() - startedAt) / 1000)}`
-        : `${timeLeft(startedAt, last.done, total)} left`;
+        : `${timeLeft(startedAt, last.done, total, from)} left`;
     stream.write(
       `${task}: ${last.done}/${total} (${percent}%), ${time}${last.detail === '' ? '' : `, ${last.detail}`}\n`,
     );
