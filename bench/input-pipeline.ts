@@ -4,7 +4,7 @@
  *
  * Run: `npx tsx bench/input-pipeline.ts MANIFEST [blocks] [steps a block]`, e.g. with `runs/demo/data/manifest.csv`.
  */
-import { createLoader, defaultAugmentation, readManifest } from '../src/data/index.js';
+import { createLoader, readManifest } from '../src/data/index.js';
 import type { Schema } from '../src/granularity/index.js';
 import { initializeParameters } from '../src/models/index.js';
 import { floatTensor, Session, StatefulSession, type Tensor, writeModel } from '../src/onnx/index.js';
@@ -30,10 +30,10 @@ const loader = await createLoader(
   rows.map(({ itemId }) => numberOf.get(itemId) as number),
   {
     size: network.inputSize,
-    sourceSize: configuration.sourceSize ?? network.inputSize,
+    sourceSize: configuration.sourceSize,
     seed: 0,
     sampler: { itemsPerBatch: batch.items, picturesPerItem: batch.picturesPerItem },
-    augmentation: { ...defaultAugmentation, ...(configuration.augmentation as object) },
+    augmentation: configuration.augmentation,
   },
 );
 const step = buildTrainingStep(configuration, schema);

@@ -249,7 +249,9 @@ async function failures({ embedded, schema }: DemoReportInputs): Promise<ReportF
         picture: await picture(rows[entry.row] as ManifestRow),
         firstRank: entry.firstRank,
         ...(expected === undefined ? {} : { expected: await picture(rows[expected.row] as ManifestRow) }),
-        hits: await Promise.all(ranked.slice(0, FAILURE_HITS).map(({ row }) => picture(rows[row] as ManifestRow))),
+        hits: await Promise.all(
+          ranked.slice(0, FAILURE_HITS).map(({ row }) => picture(rows[row] as ManifestRow)),
+        ),
       };
     }),
   );

@@ -22,7 +22,9 @@ import {
   type StartProgress,
   sha256OfFile,
   silentProgress,
+  stopwatch,
   streamProgress,
+  streamReport,
   writeFileAtomic,
   writeJson,
 } from '../util/index.js';
@@ -31,8 +33,9 @@ import { demoReport } from './demo-report.js';
 import { figuresTable } from './evaluate.js';
 import { indexRows } from './index-command.js';
 import { interruptible } from './interruption.js';
-import { type EmbeddedRows, embedRows, judge, rowsOfSplit } from './judging.js';
-import { nonNegativeInteger, positiveInteger } from './options.js';
+import { type EmbeddedRows, embedRows, judge } from './judging.js';
+import { nonNegativeInteger, positiveInteger, repeated } from './options.js';
+import { rowsOfSplit } from './splits.js';
 import { merge, parseSettings } from './train.js';
 import { runTraining, schemaOf, writeUntrainedBundle } from './training-run.js';
 
@@ -41,7 +44,7 @@ interface Options {
   seed: number;
   seeds: number;
   steps?: number;
-  set: readonly string[];
+  set?: readonly string[];
   compare?: true;
   threads?: number;
   json?: true;
@@ -66,12 +69,7 @@ export function demoCommand(): Command {
       1,
     )
     .option('--steps <count>', "training steps (default: the recipe's)", positiveInteger)
-    .option(
-      '--set <path=value>',
-      'one training setting, e.g. batch.items=16 (may be given again)',
-      (pair: string, before: readonly string[]) => [...before, pair],
-      [] as readonly string[],
-    )
+    .option('--set <path=value>', 'one training setting, e.g. batch.items=16 (may be given again)', repeated)
     .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
     .option('--json', 'print the figures as JSON')
     .option('--quiet', 'no progress')
@@ -97,18 +95,16 @@ interface Context {
 }
 
 async function run(options: Options, signal: AbortSignal): Promise<void> {
-  const startedAt = performance.now();
+  const elapsedSeconds = stopwatch();
   const { directory } = options;
   const progress = options.quiet === true ? silentProgress : streamProgress();
-  const report = (line: string) => {
-    if (options.quiet !== true) process.stderr.write(`${line}\n`);
-  };
+  const report = options.quiet === true ? () => {} : streamReport();
 
   report('1/5 dataset: emoji by six artists');
   const summary = await buildEmojiDataset(join(directory, 'data'), { progress, onNotice: report, signal });
   const manifest = await readManifest(summary.manifest);
   const schema = schemaOf(manifest, report);
-  const settings = merge(emojiRecipe as Record<string, unknown>, parseSettings(options.set));
+  const settings = merge(emojiRecipe as Record<string, unknown>, parseSettings(options.set ?? []));
   const configuration = resolveConfiguration({
     ...settings,
     seed: options.seed,
@@ -145,7 +141,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
 
   report('5/5 report');
   const metrics: DemoMetrics = {
-    seconds: Math.round((performance.now() - startedAt) / 100) / 10,
+    seconds: Math.round(10 * elapsedSeconds()) / 10,
     peakMemoryMb: Math.round(process.resourceUsage().maxRSS / 1024),
     data: dataFigures(summary, options.seed),
     methods,

@@ -3,7 +3,13 @@
  * parts with the largest MAP@R, where R is at most ten. (A coarse level has hundreds of relevant pictures; judged to that
  * depth the fit gives up the first page, which is all that people see, for a slightly better tail.)
  */
-import { fitLevelWeights, type Schema, storedVectors, vectorLayout } from '../granularity/index.js';
+import {
+  defaultLevelWeights,
+  fitLevelWeights,
+  type Schema,
+  storedVectors,
+  vectorLayout,
+} from '../granularity/index.js';
 import type { Random } from '../util/index.js';
 import { type EmbeddedRows, retrievalLabels } from './judging.js';
 
@@ -27,6 +33,7 @@ export function fitGranularity(embedded: EmbeddedRows, schema: Schema, random: R
   const { levels, source, sourceGroup } = retrievalLabels(rows, schema);
   const groups = rows.map((_, row) => sourceGroup?.[row] ?? source?.[row]);
   const labels = schema.levels.map((level) => levels[level] as readonly string[]);
+  const isJudged = labels.map(() => false);
   const score = (similarities: Float32Array, level: number) => {
     let sum = 0;
     let judged = 0;
@@ -40,10 +47,14 @@ export function fitGranularity(embedded: EmbeddedRows, schema: Schema, random: R
       if (value === undefined) return;
       sum += value;
       judged++;
+      isJudged[level] = true;
     });
     return judged === 0 ? 0 : sum / judged;
   };
-  return fitLevelWeights(layout, { queries, gallery }, score, { levels: schema.levels.length }).weights;
+  const { weights } = fitLevelWeights(layout, { queries, gallery }, score, { levels: schema.levels.length });
+  // A level at which no query has anything to find says nothing about weights.
+  const defaults = defaultLevelWeights(schema, layout);
+  return weights.map((fitted, level) => (isJudged[level] ? fitted : (defaults[level] ?? fitted)));
 }
 
 // --- internal ---

@@ -8,8 +8,6 @@ import { type MethodMetrics, type RetrievalOptions, summariseMethod } from '../e
 import { ITEM_LEVEL, type Schema } from '../granularity/index.js';
 import { DataError, type StartProgress, silentProgress } from '../util/index.js';
 
-export { rowsOfSplit } from './splits.js';
-
 /** Pictures with their vectors, as a model or another method made them. */
 export interface EmbeddedRows {
   readonly rows: readonly ManifestRow[];

@@ -6,10 +6,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Preprocessing, writeBundle } from '../bundle/index.js';
 import {
-  type AugmentationOptions,
   createLoader,
   decodeAll,
-  defaultAugmentation,
   type Manifest,
   type ManifestRow,
   type PictureProblem,
@@ -22,12 +20,13 @@ import {
   inferSchema,
   type Schema,
 } from '../granularity/index.js';
-import { initializeParameters, PIXEL_DEVIATION, PIXEL_MEAN } from '../models/index.js';
+import { PIXEL_DEVIATION, PIXEL_MEAN } from '../models/index.js';
 import { writeModel } from '../onnx/index.js';
 import {
   buildInferenceGraph,
   buildTrainingStep,
   embedPictures,
+  initialParameters,
   type TrainingBatch,
   type TrainingConfiguration,
   type TrainingResult,
@@ -153,7 +152,7 @@ export async function writeUntrainedBundle(
   }: { schema: Schema; configuration: TrainingConfiguration; dataHash: string },
 ): Promise<void> {
   const { parameters } = buildTrainingStep(configuration, schema);
-  const values = initializeParameters(parameters, Random.from(configuration.seed));
+  const values = initialParameters(parameters, configuration);
   const onnxModel = writeModel(buildInferenceGraph(configuration, schema, values));
   await writeModelBundle(directory, onnxModel, {
     schema,
@@ -274,8 +273,8 @@ async function openBatches({
         : { groupOf: (item: number) => firstRowOfItem.get(item)?.attributes[look]?.[0] }),
       sourceOf: (row: number) => rows[row]?.source,
     },
-    augmentation: { ...defaultAugmentation, ...(configuration.augmentation as Partial<AugmentationOptions>) },
-    ...(configuration.sourceSize === undefined ? {} : { sourceSize: configuration.sourceSize }),
+    augmentation: configuration.augmentation,
+    sourceSize: configuration.sourceSize,
     fit: FIT,
     progress,
     onProblem,

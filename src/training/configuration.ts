@@ -3,7 +3,7 @@
  * reproduces it.
  */
 import { z } from 'zod';
-import type { AugmentationOptions } from '../data/index.js';
+import { type AugmentationOptions, defaultAugmentation } from '../data/index.js';
 import { CliError } from '../util/index.js';
 
 const lossFormat = z.discriminatedUnion('kind', [
@@ -80,9 +80,13 @@ const augmentationFormat = z
     noise: z.number().min(0),
     blurProbability: share,
   } satisfies Record<keyof AugmentationOptions, z.ZodType>)
-  .partial();
+  .partial()
+  .transform((given) => ({ ...defaultAugmentation, ...given }) as AugmentationOptions);
 
-export const trainingConfigurationFormat = z.strictObject({
+/** By how much pictures in memory are larger than the network's input, so that crops stay sharp. */
+const SOURCE_SHARE = 1.15;
+
+const settingsFormat = z.strictObject({
   seed: z.int().min(0).default(0),
   steps: z.int().positive().default(1500),
   network: z
@@ -117,14 +121,20 @@ export const trainingConfigurationFormat = z.strictObject({
       lookAlikeFraction: z.number().min(0).max(0.9).default(0),
     })
     .prefault({}),
-  /** Side in pixels at which pictures wait in memory to be augmented. Default: a little over the input size. */
+  /** Side in pixels at which pictures wait in memory to be augmented. Default: 1.15 times the input size. */
   sourceSize: z.int().positive().optional(),
-  /** Augmentation options by name; what is not named has the defaults of the data room. */
-  augmentation: augmentationFormat.default({}),
+  /** What is not named has the defaults of the data room (mild; for photographs). */
+  augmentation: augmentationFormat.prefault({}),
   /** Steps between two judgements on the validation split. */
   validateEvery: z.int().positive().default(500),
   checkpointEvery: z.int().positive().default(250),
 });
+
+/** Every default is filled in, those of other rooms too: what is stored with a model leaves nothing open. */
+export const trainingConfigurationFormat = settingsFormat.transform((settings) => ({
+  ...settings,
+  sourceSize: settings.sourceSize ?? Math.round(SOURCE_SHARE * settings.network.inputSize),
+}));
 
 export type TrainingConfiguration = z.infer<typeof trainingConfigurationFormat>;
 /** What may be left out is left to the defaults. */

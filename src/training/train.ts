@@ -7,7 +7,7 @@
 import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Schema } from '../granularity/index.js';
-import { initializeParameters } from '../models/index.js';
+import { initializeParameters, type Parameter } from '../models/index.js';
 import { floatTensor, Session, StatefulSession, type Tensor, writeModel } from '../onnx/index.js';
 import { cosineSchedule } from '../optimizers/index.js';
 import {
@@ -205,6 +205,14 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   return finish(configuration.steps - firstStep);
 }
 
+/** The parameters that a run of this configuration starts from. */
+export function initialParameters(
+  parameters: readonly Parameter[],
+  { seed }: TrainingConfiguration,
+): Record<string, Float32Array> {
+  return initializeParameters(parameters, Random.from(seed, INITIALIZATION_STREAM));
+}
+
 // --- internal ---
 
 interface Best {
@@ -212,8 +220,8 @@ interface Best {
   readonly score: number;
 }
 
-function initialStates(step: TrainingStep, { seed }: TrainingConfiguration): Record<string, Tensor> {
-  const values = initializeParameters(step.parameters, Random.from(seed, INITIALIZATION_STREAM));
+function initialStates(step: TrainingStep, configuration: TrainingConfiguration): Record<string, Tensor> {
+  const values = initialParameters(step.parameters, configuration);
   return Object.fromEntries(
     step.states.map(({ name, shape, startsAs, of }) => {
       const initial = values[of] as Float32Array;

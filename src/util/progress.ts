@@ -44,6 +44,12 @@ export function streamProgress(
       : lineProgress(stream, task, total, from, intervalMs);
 }
 
+/** Starts a clock. @returns a function that gives the seconds since then */
+export function stopwatch(): () => number {
+  const startedAt = performance.now();
+  return () => (performance.now() - startedAt) / 1000;
+}
+
 /** Writes lines of news beside the progress on the same stream: on a terminal each takes the place of the bar. */
 export function streamReport(stream: NodeJS.WriteStream = process.stderr): (line: string) => void {
   return (line) => {
