@@ -135,7 +135,7 @@ describe('createLoader', () => {
     await expect(createLoader([rows[CORRUPT]!], [0], options())).rejects.toThrow('none of 1 pictures');
     const few = { itemsPerBatch: 2, picturesPerItem: 2 };
     await expect(createLoader([rows[0]!, rows[CORRUPT]!], [0, 1], options({ sampler: few }))).rejects.toThrow(
-      'at most the number of items, 1, got 2',
+      'at most the number of items with a readable picture, 1, got 2',
     );
     await expect(createLoader(rows, [0], options())).rejects.toThrow(
       'items must have one number a row, 12, got 1',
