@@ -174,6 +174,11 @@ function toRuntime(name: string, { dataType, shape, data }: Tensor): ort.Tensor 
       `Session.run: '${name}' must have the elements of ${formatShape(shape)}, got ${data.length}.`,
     );
   }
+  if (dataType === 'float16' && !HAS_FLOAT16_FEEDS) {
+    throw new GraphError(
+      `Session.run: '${name}' must not be float16 on Node ${process.versions.node}, which onnxruntime-node cannot feed. Give the graph a float32 input and a Cast.`,
+    );
+  }
   try {
     return new ort.Tensor(dataType as 'float32', data as Float32Array, shape);
   } catch (error) {
@@ -186,3 +191,9 @@ function toRuntime(name: string, { dataType, shape, data }: Tensor): ort.Tensor 
 function fromRuntime(tensor: ort.Tensor): Tensor {
   return { dataType: tensor.type as DataType, shape: tensor.dims, data: tensor.data as TensorData };
 }
+
+/**
+ * Whether float16 can be fed: where JavaScript has a float16 array (Node 24 on) onnxruntime-node 1.30 demands one, and
+ * then reads no elements from it.
+ */
+const HAS_FLOAT16_FEEDS = !('Float16Array' in globalThis);
