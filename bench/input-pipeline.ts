@@ -6,10 +6,13 @@
  */
 import { createLoader, readManifest } from '../src/data/index.js';
 import type { Schema } from '../src/granularity/index.js';
-import { initializeParameters } from '../src/models/index.js';
-import { floatTensor, Session, StatefulSession, type Tensor, writeModel } from '../src/onnx/index.js';
-import { buildTrainingStep, emojiRecipe, resolveConfiguration } from '../src/training/index.js';
-import { Random } from '../src/util/index.js';
+import { floatTensor, Session, StatefulSession, writeModel } from '../src/onnx/index.js';
+import {
+  buildTrainingStep,
+  emojiRecipe,
+  initialStates,
+  resolveConfiguration,
+} from '../src/training/index.js';
 
 const [manifestFile = 'runs/demo/data/manifest.csv', blockCount = '8', blockLength = '15'] =
   process.argv.slice(2);
@@ -37,13 +40,10 @@ const loader = await createLoader(
   },
 );
 const step = buildTrainingStep(configuration, schema);
-const initial = initializeParameters(step.parameters, Random.from(1));
-const states: Record<string, Tensor> = {};
-for (const { name, shape, startsAs, of } of step.states) {
-  const value = initial[of] as Float32Array;
-  states[name] = floatTensor(startsAs === 'parameter' ? value : new Float32Array(value.length), shape);
-}
-const session = new StatefulSession(await Session.create(writeModel(step.graph)), states);
+const session = new StatefulSession(
+  await Session.create(writeModel(step.graph)),
+  initialStates(step, configuration),
+);
 const size = batch.items * batch.picturesPerItem;
 const ids = BigInt64Array.from({ length: size }, (_, i) => BigInt(Math.floor(i / batch.picturesPerItem)));
 let steps = 0;

@@ -12,9 +12,13 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { merge, parseSettings } from '../src/cli/train.js';
 import type { Schema } from '../src/granularity/index.js';
-import { initializeParameters } from '../src/models/index.js';
 import { floatTensor, Session, StatefulSession, type Tensor, writeModel } from '../src/onnx/index.js';
-import { buildTrainingStep, emojiRecipe, resolveConfiguration } from '../src/training/index.js';
+import {
+  buildTrainingStep,
+  emojiRecipe,
+  initialStates,
+  resolveConfiguration,
+} from '../src/training/index.js';
 import { Random } from '../src/util/index.js';
 
 const { values: flags } = parseArgs({
@@ -74,13 +78,7 @@ async function openOurs() {
     threads,
     ...(flags.profile === undefined ? {} : { profilePrefix: flags.profile }),
   });
-  const initial = initializeParameters(step.parameters, Random.from(1));
-  const states: Record<string, Tensor> = {};
-  for (const { name, shape, startsAs, of } of step.states) {
-    const value = initial[of] as Float32Array;
-    states[name] = floatTensor(startsAs === 'parameter' ? value : new Float32Array(value.length), shape);
-  }
-  const stateful = new StatefulSession(session, states);
+  const stateful = new StatefulSession(session, initialStates(step, configuration));
   const random = Random.from(2);
   const size = batch.items * batch.picturesPerItem;
   const side = network.inputSize;

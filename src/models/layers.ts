@@ -11,7 +11,7 @@ import {
   scale,
   type Value,
 } from '../graph/index.js';
-import type { ParameterSource } from './parameters.js';
+import type { Parameter, ParameterSource } from './parameters.js';
 
 /** Where a network is built: its parameters, and whether the graph is for training or for inference. */
 export interface NetworkContext {
@@ -92,8 +92,8 @@ export function normalizationLayer(
   const weight = vectorParameter(context, `${name}.scale`, channels, initialScale);
   const bias = vectorParameter(context, `${name}.bias`, channels, 0);
   if (normalization === 'group') return groupNormalization(x, weight, bias, GROUPS);
-  const mean = statistic(context, `${name}.mean`, channels, 0);
-  const variance = statistic(context, `${name}.variance`, channels, 1);
+  const mean = vectorParameter(context, `${name}.mean`, channels, 0, 'statistic');
+  const variance = vectorParameter(context, `${name}.variance`, channels, 1, 'statistic');
   if (context.mode === 'inference') {
     return batchNormalization(x, weight, bias, mean, variance, BATCH_NORM_EPSILON);
   }
@@ -105,22 +105,19 @@ export function normalizationLayer(
 
 // --- internal ---
 
-function vectorParameter(context: NetworkContext, name: string, size: number, value: number): Value {
+/** A value a channel [size]; neither scales, shifts nor statistics are decayed. */
+function vectorParameter(
+  context: NetworkContext,
+  name: string,
+  size: number,
+  value: number,
+  kind: Parameter['kind'] = 'trained',
+): Value {
   return context.parameters.get({
     name,
     shape: [size],
     initializer: { kind: 'constant', value },
-    kind: 'trained',
-    isDecayed: false,
-  });
-}
-
-function statistic(context: NetworkContext, name: string, size: number, value: number): Value {
-  return context.parameters.get({
-    name,
-    shape: [size],
-    initializer: { kind: 'constant', value },
-    kind: 'statistic',
+    kind,
     isDecayed: false,
   });
 }

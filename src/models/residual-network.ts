@@ -14,12 +14,6 @@ export interface ResidualNetworkOptions {
   readonly normalization: Normalization;
 }
 
-export const defaultResidualNetwork: ResidualNetworkOptions = {
-  widths: [32, 64, 128, 256],
-  blocks: [1, 1, 1],
-  normalization: 'batch',
-};
-
 /**
  * The feature map of pictures.
  * @param x normalised pictures [N, 3, H, W]; H and W divisible by `2^widths.length`

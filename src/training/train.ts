@@ -213,14 +213,11 @@ export function initialParameters(
   return initializeParameters(parameters, Random.from(seed, INITIALIZATION_STREAM));
 }
 
-// --- internal ---
-
-interface Best {
-  readonly step: number;
-  readonly score: number;
-}
-
-function initialStates(step: TrainingStep, configuration: TrainingConfiguration): Record<string, Tensor> {
+/** The state that a run of this configuration starts from: those parameters, and zeros. */
+export function initialStates(
+  step: TrainingStep,
+  configuration: TrainingConfiguration,
+): Record<string, Tensor> {
   const values = initialParameters(step.parameters, configuration);
   return Object.fromEntries(
     step.states.map(({ name, shape, startsAs, of }) => {
@@ -231,6 +228,13 @@ function initialStates(step: TrainingStep, configuration: TrainingConfiguration)
       ];
     }),
   );
+}
+
+// --- internal ---
+
+interface Best {
+  readonly step: number;
+  readonly score: number;
 }
 
 const INITIALIZATION_STREAM = 11;
