@@ -1,5 +1,6 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -31,6 +32,54 @@ describe('writeFileAtomic', () => {
     await writeFileAtomic(path, new Uint8Array(words.buffer, 2, 2));
     expect(await readFile(path, 'utf8')).toBe('BB');
     expect(await readdir(join(root, 'a', 'b'))).toEqual(['file']);
+  });
+
+  it('removes what a killed process left of the same file, and nothing else', async () => {
+    const folder = join(root, 'killed');
+    const script = `
+      import { open } from 'node:fs/promises';
+      import { writeFileAtomic } from ${JSON.stringify(new URL('files.ts', import.meta.url).href)};
+      setInterval(() => process.stdout.write('.'), 1);
+      for (;;) await writeFileAtomic(process.argv[1], new Uint8Array(5e6));`;
+    const path = join(folder, 'file');
+    const argv = ['--import', 'tsx', '--input-type=module', '--eval', script, path];
+    const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = new Promise((resolve) => child.on('exit', resolve));
+    const unfinished = async () =>
+      (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.unfinished'));
+    let left: string | undefined;
+    while (left === undefined) {
+      while ((await unfinished()).length === 0) await new Promise((resolve) => setImmediate(resolve));
+      child.kill('SIGSTOP'); // in the middle, and still there
+      await new Promise((resolve) => setTimeout(resolve, 20)); // until the signal has arrived
+      [left] = await unfinished();
+      if (left === undefined) child.kill('SIGCONT');
+    }
+    await writeFile(join(folder, 'file.txt'), 'a neighbour');
+    await writeFileAtomic(path, 'mine');
+    expect(await unfinished()).toEqual([left]);
+    child.kill('SIGKILL');
+    await ended;
+    await writeFileAtomic(path, 'mine');
+    expect((await readdir(folder)).sort()).toEqual(['file', 'file.txt']);
+    expect(await readFile(path, 'utf8')).toBe('mine');
+  });
+
+  it('keeps the mode of a file and the link that leads to it', async () => {
+    await writeFile(join(root, 'private'), 'old', { mode: 0o600 });
+    await symlink('private', join(root, 'link'));
+    await writeFileAtomic(join(root, 'link'), 'new');
+    expect(await readlink(join(root, 'link'))).toBe('private');
+    expect(await readFile(join(root, 'private'), 'utf8')).toBe('new');
+    if (process.platform !== 'win32') expect((await stat(join(root, 'private'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('many writes of one file at a time: one of them is there', async () => {
+    const path = join(root, 'contended');
+    const texts = Array.from({ length: 40 }, (_, i) => String(i).repeat(5000));
+    await Promise.all(texts.map((text) => writeFileAtomic(path, text)));
+    expect(texts).toContain(await readFile(path, 'utf8'));
+    expect((await readdir(root)).filter((name) => name.startsWith('contended'))).toEqual(['contended']);
   });
 
   it('names the file that cannot be written', async () => {

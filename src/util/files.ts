@@ -1,27 +1,61 @@
 /**
- * Files that are whole or absent: written beside their place, synced to disk and renamed over it.
+ * Files that are whole or absent: written beside their place, synced to disk and renamed over it; then the folder is
+ * synced too, without which the new name may be lost with the power. (The packages for this do not sync the folder,
+ * and leave a file behind for every process that was killed.)
+ *
+ * The name of an unfinished file tells machine and process, so that whoever writes the same file next removes what a
+ * killed process left, and never what another one is writing.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import writeFileAtomicOriginal from 'write-file-atomic';
+import { mkdir, open, readdir, readFile, realpath, rename, rm, stat, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { DataError, errorMessage } from './errors.js';
 
 /**
- * Writes a file so that a reader, or a machine that loses power, sees the old content or the new one, never a part.
- * Makes the folder if it is missing.
+ * Writes a file so that a reader, or a machine that loses power, sees the old content or the new one, never a part; what
+ * was written is on the disk when the promise resolves. Makes the folder if it is missing. Of two writes of one file at
+ * a time, in one process or in two, one is there in the end. A link is followed.
  * @throws DataError naming the file when it cannot be written (full disk, no permission); the old content stays.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFileAtomicOriginal(
-      path,
-      typeof data === 'string' ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength),
-    );
+    const target = await realpath(path).catch(() => path);
+    const unfinished = `${target}.${MACHINE}-${process.pid}-${TOKEN}-${counter++}.unfinished`;
+    try {
+      const mode = await stat(target).then(
+        (status) => status.mode & 0o777,
+        () => 0o666,
+      );
+      const handle = await open(unfinished, 'wx', mode);
+      try {
+        await handle.writeFile(data);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(unfinished, target);
+    } catch (error) {
+      await rm(unfinished, { force: true }).catch(() => {});
+      throw error;
+    }
+    await syncFolder(dirname(target));
+    await removeUnfinished(target);
   } catch (error) {
     throw new DataError(`cannot be written: ${errorMessage(error)}`, { file: path, cause: error });
+  }
+}
+
+/** Syncs a folder to the disk: names that were made, changed or removed in it. Does nothing where that cannot be. */
+export async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return; // a folder cannot be opened there
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 
@@ -58,4 +92,60 @@ export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   return hash.digest('hex');
+}
+
+/** Sets a file's times to the present, so that it counts as used last. */
+export async function touch(path: string): Promise<void> {
+  const present = new Date();
+  await utimes(path, present, present);
+}
+
+// --- internal ---
+
+/** Of this machine, or of this container; in the names of unfinished files. */
+const MACHINE = sha256(hostname()).slice(0, 6);
+/** An unfinished file of another machine, whose processes are not known here, is removed when it is older. */
+const OTHERS_AGE_MS = 24 * 3600_000;
+/** One that may be of another thread of this process. */
+const THREADS_AGE_MS = 60_000;
+/** Tells this process from an earlier one of the same number, as in a container that was started again. */
+const TOKEN = randomBytes(4).toString('hex');
+let counter = 0;
+
+/** Removes what processes that are gone left beside a file. What cannot be removed does no harm. */
+async function removeUnfinished(target: string): Promise<void> {
+  const folder = dirname(target);
+  const start = `${basename(target)}.`;
+  for (const name of await readdir(folder).catch(() => [])) {
+    const parts = name.startsWith(start)
+      ? /^([0-9a-f]{6})-(\d+)-([0-9a-f]{8})-\d+\.unfinished$/.exec(name.slice(start.length))
+      : null;
+    if (parts === null) continue;
+    const path = join(folder, name);
+    const [, machine, number, token] = parts;
+    if (token === TOKEN) continue;
+    const isLeft =
+      machine !== MACHINE
+        ? await isOlder(path, OTHERS_AGE_MS)
+        : Number(number) === process.pid // another thread of this process, or an earlier process of its number
+          ? await isOlder(path, THREADS_AGE_MS)
+          : !isRunning(Number(number));
+    if (isLeft) await rm(path, { force: true }).catch(() => {});
+  }
+}
+
+function isRunning(number: number): boolean {
+  try {
+    process.kill(number, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'; // there, but somebody else's
+  }
+}
+
+async function isOlder(path: string, milliseconds: number): Promise<boolean> {
+  return await stat(path).then(
+    ({ mtimeMs }) => Date.now() - mtimeMs > milliseconds,
+    () => false,
+  );
 }

@@ -50,6 +50,28 @@ export function stopwatch(): () => number {
   return () => (performance.now() - startedAt) / 1000;
 }
 
+/**
+ * Starts a clock of the processor time of this process, all its threads: what work costs whatever else the machine does.
+ * @returns a function that gives the seconds since then
+ */
+export function processorStopwatch(): () => number {
+  const startedAt = process.cpuUsage();
+  return () => {
+    const { user, system } = process.cpuUsage(startedAt);
+    return (user + system) / 1e6;
+  };
+}
+
+/** The present as ISO 8601 in UTC, for provenance. */
+export function presentTime(): string {
+  return new Date().toISOString();
+}
+
+/** Milliseconds from a moment of `presentTime` to the present. */
+export function millisecondsSince(time: string): number {
+  return Date.now() - Date.parse(time);
+}
+
 /** Writes lines of news beside the progress on the same stream: on a terminal each takes the place of the bar. */
 export function streamReport(stream: NodeJS.WriteStream = process.stderr): (line: string) => void {
   return (line) => {

@@ -1,0 +1,170 @@
+/**
+ * Locks between processes: a file that says who holds it. A holder that is gone counts for nothing, whether it ended,
+ * was killed, or was another process of the same number; one on another machine counts as gone when it has not
+ * touched its file for a minute. A stale file is only removed under a second lock, so two that find it cannot both
+ * take it.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { DataError, errorMessage } from './errors.js';
+
+export interface ProcessLock {
+  /** Names another process of this machine as the holder, e.g. one that this one started. */
+  handTo(process: number): Promise<void>;
+  /** Twice does no harm. */
+  release(): Promise<void>;
+}
+
+export interface LockHolder {
+  /** The number of the process. */
+  readonly process: number;
+  readonly host: string;
+}
+
+/**
+ * Takes a lock, when whoever holds it has let go or is gone. Waiting is not first come, first served.
+ * @param file made, with its folder, and removed again
+ * @param options.onWait told once, of the first holder that is waited for
+ * @param options.pollMs milliseconds between two looks. Default 50.
+ * @throws what `signal` was aborted with; DataError when the file cannot be written
+ */
+export async function acquireLock(
+  file: string,
+  options: {
+    readonly signal?: AbortSignal | undefined;
+    readonly onWait?: (holder: LockHolder) => void;
+    readonly pollMs?: number;
+  } = {},
+): Promise<ProcessLock> {
+  const { signal, onWait, pollMs = 50 } = options;
+  const token = randomBytes(9).toString('base64url');
+  for (let isTold = false; ; ) {
+    signal?.throwIfAborted();
+    if (await create(file, content(process.pid, token))) return new Held(file, token);
+    const found = await look(file);
+    if (found === 'stale') await removeStale(file);
+    else {
+      if (!isTold && typeof found === 'object') {
+        onWait?.(found);
+        isTold = true;
+      }
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+  }
+}
+
+/** Who holds a lock. @returns undefined when nobody does, or only somebody who is gone */
+export async function lockHolder(file: string): Promise<LockHolder | undefined> {
+  const found = await look(file);
+  return typeof found === 'object' ? found : undefined;
+}
+
+// --- internal ---
+
+const HEARTBEAT_MS = 10_000;
+/** A file of another machine that was not touched for so long is stale. */
+const SILENCE_MS = 60_000;
+/** A file without content is being written, unless it is older than this. */
+const WRITING_MS = 2000;
+
+/** Tokens of the locks that this process holds: its number alone may be that of an earlier process. */
+const ownTokens = new Set<string>();
+
+class Held implements ProcessLock {
+  readonly #file: string;
+  readonly #token: string;
+  readonly #heartbeat: NodeJS.Timeout;
+
+  constructor(file: string, token: string) {
+    this.#file = file;
+    this.#token = token;
+    ownTokens.add(token);
+    this.#heartbeat = setInterval(() => {
+      const present = new Date();
+      utimes(file, present, present).catch(() => {});
+    }, HEARTBEAT_MS);
+    this.#heartbeat.unref();
+  }
+
+  async handTo(other: number): Promise<void> {
+    await writeFile(this.#file, content(other, this.#token));
+  }
+
+  async release(): Promise<void> {
+    if (!ownTokens.has(this.#token)) return;
+    clearInterval(this.#heartbeat);
+    const text = await readFile(this.#file, 'utf8').catch(() => '');
+    if (parse(text)?.token === this.#token) await rm(this.#file, { force: true });
+    ownTokens.delete(this.#token);
+  }
+}
+
+function content(process: number, token: string): string {
+  return `${process}\n${hostname()}\n${token}\n`;
+}
+
+function parse(text: string): (LockHolder & { token: string }) | undefined {
+  const [number = '', host = '', token = ''] = text.split('\n');
+  return /^\d+$/.test(number) && Number(number) > 0
+    ? { process: Number(number), host: host === '' ? hostname() : host, token }
+    : undefined;
+}
+
+async function create(file: string, text: string): Promise<boolean> {
+  for (let isSecond = false; ; isSecond = true) {
+    try {
+      await writeFile(file, text, { flag: 'wx' });
+      return true;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EEXIST') return false;
+      if (code === 'ENOENT' && !isSecond) await mkdir(dirname(file), { recursive: true }).catch(() => {});
+      else throw new DataError(`cannot be written: ${errorMessage(error)}`, { file, cause: error });
+    }
+  }
+}
+
+async function look(file: string): Promise<LockHolder | 'stale' | 'unclear' | undefined> {
+  let [text, age] = ['', 0];
+  try {
+    text = await readFile(file, 'utf8');
+    age = Date.now() - (await stat(file)).mtimeMs;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new DataError(`cannot be read: ${errorMessage(error)}`, { file, cause: error });
+  }
+  const holder = parse(text);
+  if (holder === undefined) return age > WRITING_MS ? 'stale' : 'unclear';
+  const isHere = holder.host === hostname();
+  const isHeld = isHere ? ownTokens.has(holder.token) || isAlive(holder.process) : age < SILENCE_MS;
+  return isHeld ? { process: holder.process, host: holder.host } : 'stale';
+}
+
+async function removeStale(file: string): Promise<void> {
+  const guard = `${file}.takeover`;
+  if (!(await create(guard, ''))) {
+    const age = await stat(guard).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => 0,
+    );
+    if (age > WRITING_MS) await rm(guard, { force: true });
+    return;
+  }
+  try {
+    if ((await look(file)) === 'stale') await rm(file, { force: true });
+  } finally {
+    await rm(guard, { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === process.pid) return false; // an earlier process of this number: the token is not one of ours
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'; // there, but somebody else's
+  }
+}
