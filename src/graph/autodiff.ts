@@ -4,8 +4,18 @@
  */
 import { GraphError, ShapeError } from '../util/index.js';
 import { add } from './elementwise.js';
-import { constant, formatShape, type Node, sizeOf, staticShape, topologicalOrder, type Value } from './ir.js';
+import {
+  constant,
+  formatShape,
+  isFloat,
+  type Node,
+  sizeOf,
+  staticShape,
+  topologicalOrder,
+  type Value,
+} from './ir.js';
 import { expand } from './movement.js';
+import { describeNode } from './print.js';
 
 /**
  * The gradients of `Σ outputs[i] · outputGradients[i]` by each of `targets`.
@@ -52,11 +62,11 @@ export function gradients(
     if (outputGradientsHere.every((gradient) => gradient === undefined)) continue;
     const isNeeded = node.inputs.map((value) => value !== undefined && needed.has(value));
     if (!isNeeded.includes(true)) continue;
-    const { vjp, name } = node.operator;
+    const { vjp } = node.operator;
     if (vjp === 'zero') continue;
     if (vjp === 'none') {
       throw new GraphError(
-        `gradients: operator ${name} must have a gradient rule, since it lies between the loss and a target. Freeze what is before it, or replace it.`,
+        `gradients: ${describeNode(node)} must have a gradient rule, since it lies between the loss and a target. ${node.operator.advice ?? 'Freeze what is before it, or replace it.'}`,
       );
     }
     const inputGradients = vjp({
@@ -92,8 +102,4 @@ function valuesThatDependOn(targets: readonly Value[], nodes: readonly Node[]): 
     for (const output of node.outputs) if (isFloat(output)) found.add(output);
   }
   return found;
-}
-
-function isFloat(value: Value): boolean {
-  return value.dataType === 'float32' || value.dataType === 'float16';
 }

@@ -7,15 +7,16 @@
  *
  * Letters: N batch, C input channels, O output channels, H×W input, P×Q output, K kernel.
  */
-import type { WindowGeometry } from './convolution.js';
 import { convolutionOperators } from './convolution.js';
+import { groupedWeightGradient } from './grouped-weight-gradients.js';
 import { gather } from './indexing.js';
-import { apply, constant, type Value } from './ir.js';
+import { apply, constant, sizeOf, type Value } from './ir.js';
 import { matmul, matrixTranspose } from './linear-algebra.js';
 import { concat, pad, reshape, reverse, slice, transpose } from './movement.js';
 import { reduceSum } from './reduction.js';
+import type { WindowGeometry } from './windows.js';
 
-type Shape4 = readonly [number, number, number, number];
+export type Shape4 = readonly [number, number, number, number];
 
 /** Ways to compute the gradient of a convolution by its input. */
 export type InputGradientForm = 'transposed' | 'flipped';
@@ -36,7 +37,7 @@ export function convolutionInputGradient(
   weight: Value,
   inputShape: readonly number[],
   geometry: WindowGeometry,
-  form: InputGradientForm = chooseInputGradientForm(weight, geometry),
+  form: InputGradientForm = chooseInputGradientForm(g, weight, geometry),
 ): Value {
   const { strides, pads, dilations, group } = geometry;
   const [, , height, width] = inputShape as Shape4;
@@ -44,7 +45,7 @@ export function convolutionInputGradient(
   const [outChannels, channels, kernelHeight, kernelWidth] = weight.shape as Shape4;
   if (form === 'flipped') {
     // A stride-1 convolution of the output's gradient with the kernel turned by half a circle.
-    const turned = reverse(weight, [2, 3]);
+    const turned = kernelHeight * kernelWidth === 1 ? weight : reverse(weight, [2, 3]);
     const swapped =
       group === 1
         ? transpose(turned, [1, 0, 2, 3])
@@ -90,10 +91,11 @@ export function convolutionWeightGradient(
   x: Value,
   weightShape: readonly number[],
   geometry: WindowGeometry,
-  form: WeightGradientForm = chooseWeightGradientForm(g, weightShape, geometry),
+  form?: WeightGradientForm,
 ): Value {
   if (geometry.group > 1) return groupedWeightGradient(g, x, weightShape, geometry);
-  return WEIGHT_GRADIENTS[form](g, x, weightShape as Shape4, geometry);
+  const chosen = form ?? chooseWeightGradientForm(g, weightShape, geometry);
+  return WEIGHT_GRADIENTS[chosen](g, x, weightShape as Shape4, geometry);
 }
 
 /** Whether windows are neighbours and have no holes. */
@@ -103,8 +105,15 @@ export function isUnitStride({ strides, dilations }: WindowGeometry): boolean {
 
 // --- internal ---
 
-function chooseInputGradientForm(weight: Value, geometry: WindowGeometry): InputGradientForm {
+/** Where weights that change are so many times as many as the output's pixels, turning them costs more than it saves. */
+const MANY_WEIGHTS_A_PIXEL = 5;
+
+function chooseInputGradientForm(g: Value, weight: Value, geometry: WindowGeometry): InputGradientForm {
   const [, , kernelHeight, kernelWidth] = weight.shape as Shape4;
+  const isTurnedOnce = weight.origin.kind === 'constant' || kernelHeight * kernelWidth === 1;
+  if (!isTurnedOnce && sizeOf(weight.shape as Shape4) > MANY_WEIGHTS_A_PIXEL * sizeOf(g.shape as Shape4)) {
+    return 'transposed';
+  }
   const reach = [kernelHeight - 1, kernelWidth - 1];
   const padsFit = geometry.pads.every(
     (count, side) => count <= (reach[side % 2] as number) * (geometry.dilations[side % 2] as number),
@@ -114,9 +123,16 @@ function chooseInputGradientForm(weight: Value, geometry: WindowGeometry): Input
 
 /** Up to this many output pixels a product a picture is too small, and one over the whole batch wins. */
 const SMALL_MAP = 16;
+/** So it is on larger maps where the weights are many, since their gradients a picture would have to be added up. */
+const MEDIUM_MAP = 196;
+const MANY_WEIGHTS = 500_000;
+const SMALL_POINTWISE_MAP = 64;
+const MANY_POINTWISE_WEIGHTS = 250_000;
 /** From this many output pixels and input channels on, shifting whole rows is cheaper than gathering pixels. */
 const LARGE_MAP = 1024;
 const MANY_CHANNELS = 48;
+/** With half as many output channels as input channels or fewer, from this many output pixels on. */
+const NARROWING_MAP = 100;
 
 function chooseWeightGradientForm(
   g: Value,
@@ -124,11 +140,17 @@ function chooseWeightGradientForm(
   geometry: WindowGeometry,
 ): WeightGradientForm {
   const [, , rows, columns] = g.shape as Shape4;
-  const [, channels, kernelHeight, kernelWidth] = weightShape as Shape4;
-  if (kernelHeight * kernelWidth === 1 && isUnitStride(geometry)) return 'columns';
-  if (rows * columns <= SMALL_MAP) return 'batchGather';
-  const isLarge = rows * columns >= LARGE_MAP && channels >= MANY_CHANNELS;
-  return isLarge && isUnitStride(geometry) ? 'bands' : 'gather';
+  const [outChannels, channels, kernelHeight, kernelWidth] = weightShape as Shape4;
+  const pixels = rows * columns;
+  const weights = outChannels * channels * kernelHeight * kernelWidth;
+  if (kernelHeight * kernelWidth === 1) {
+    const isBatched = pixels <= SMALL_POINTWISE_MAP && weights >= MANY_POINTWISE_WEIGHTS;
+    return isBatched ? 'batchGather' : 'columns';
+  }
+  if (pixels <= SMALL_MAP || (pixels <= MEDIUM_MAP && weights >= MANY_WEIGHTS)) return 'batchGather';
+  const isNarrowing = pixels >= NARROWING_MAP && 2 * outChannels <= channels;
+  const isLarge = pixels >= LARGE_MAP && channels >= MANY_CHANNELS;
+  return (isNarrowing || isLarge) && isUnitStride(geometry) ? 'bands' : 'gather';
 }
 
 type WeightGradient = (g: Value, x: Value, weightShape: Shape4, geometry: WindowGeometry) => Value;
@@ -186,15 +208,20 @@ const WEIGHT_GRADIENTS: Readonly<Record<WeightGradientForm, WeightGradient>> = {
   },
 };
 
-/** The pixels under each window: [N, P·Q·Kh·Kw, C]; outside the picture they are zero. */
-function gatheredWindows(
+/**
+ * The pixels under each window of each channel group: [N·group, P·Q·Kh·Kw, C / group]; outside the picture they are zero.
+ */
+export function gatheredWindows(
   g: Value,
   x: Value,
   [, , kernelHeight, kernelWidth]: Shape4,
-  { strides, pads, dilations }: WindowGeometry,
+  { strides, pads, dilations, group }: WindowGeometry,
 ): Value {
   const [batch, channels, height, width] = x.shape as Shape4;
   const [, , rows, columns] = g.shape as Shape4;
+  const grouped = reshape(x, [batch * group, channels / group, height * width]);
+  const isPointwise = kernelHeight * kernelWidth === 1 && strides.every((step) => step === 1);
+  if (isPointwise && pads.every((count) => count === 0)) return matrixTranspose(grouped);
   const outside = height * width;
   const indices = new Int32Array(rows * columns * kernelHeight * kernelWidth);
   let at = 0;
@@ -210,13 +237,12 @@ function gatheredWindows(
       }
     }
   }
-  const pixels = reshape(transpose(x, [0, 2, 3, 1]), [batch, height * width, channels]);
-  const withZero = pad(pixels, [0, 0, 0], [0, 1, 0]);
+  const withZero = pad(matrixTranspose(grouped), [0, 0, 0], [0, 1, 0]);
   return gather(withZero, constant(indices, [indices.length], { dataType: 'int32' }), 1);
 }
 
 /** For each kernel offset the part of the padded input that it meets: [·, ·, P, Q] each, offsets row by row. */
-function shiftedParts(
+export function shiftedParts(
   x: Value,
   [, , kernelHeight, kernelWidth]: Shape4,
   { strides, pads, dilations }: WindowGeometry,
@@ -249,33 +275,11 @@ function fromBands(product: Value, [outChannels, channels, kernelHeight, kernelW
 }
 
 /** [O, Kh·Kw·C] with channels innermost → [O, C, Kh, Kw] */
-function fromKernelMajor(product: Value, [outChannels, channels, kernelHeight, kernelWidth]: Shape4): Value {
+export function fromKernelMajor(
+  product: Value,
+  [outChannels, channels, kernelHeight, kernelWidth]: Shape4,
+): Value {
   if (kernelHeight * kernelWidth === 1) return reshape(product, [outChannels, channels, 1, 1]);
   const byOffset = reshape(product, [outChannels, kernelHeight * kernelWidth, channels]);
   return reshape(transpose(byOffset, [0, 2, 1]), [outChannels, channels, kernelHeight, kernelWidth]);
-}
-
-/** Channel groups as another batch axis of the column form. */
-function groupedWeightGradient(
-  g: Value,
-  x: Value,
-  weightShape: readonly number[],
-  geometry: WindowGeometry,
-): Value {
-  const { group } = geometry;
-  const [outChannels, channels, kernelHeight, kernelWidth] = weightShape as Shape4;
-  const [batch, , rows, columns] = g.shape as Shape4;
-  const pixels = rows * columns;
-  const parts = shiftedParts(x, weightShape as Shape4, geometry, rows, columns).map((part) =>
-    reshape(part, [batch, group, 1, channels, pixels]),
-  );
-  const stacked = reshape(concat(parts, 2), [batch, group, -1, pixels]);
-  const flatG = reshape(g, [batch, group, outChannels / group, pixels]);
-  const products = reduceSum(matmul(flatG, matrixTranspose(stacked)), [0]);
-  return fromKernelMajor(reshape(products, [outChannels, -1]), [
-    outChannels,
-    channels,
-    kernelHeight,
-    kernelWidth,
-  ]);
 }

@@ -1,25 +1,32 @@
 /**
- * Two-dimensional convolution and pooling over `[N, C, H, W]`.
+ * Convolution and its transpose over `[N, C, …]`; one or two spatial axes where a gradient is asked for.
  * The gradient of a convolution has several forms that compute the same thing at very different speeds; they are in
  * `convolution-gradients.ts`.
  */
-import { GraphError, ShapeError } from '../util/index.js';
+import { ShapeError } from '../util/index.js';
 import { convolutionInputGradient, convolutionWeightGradient } from './convolution-gradients.js';
-import { multiply } from './elementwise.js';
 import {
   type Attributes,
   apply,
-  constant,
   type Dimension,
   formatShape,
   type Operator,
   staticShape,
   type Value,
 } from './ir.js';
-import { matmul } from './linear-algebra.js';
-import { expand, pad, reshape } from './movement.js';
-import { reduceSum } from './reduction.js';
+import { reshapeExactly } from './movement.js';
+import { sumByChannel } from './reduction.js';
 import { required, sameDataType } from './shapes.js';
+import {
+  type AxisWindow,
+  axisWindows,
+  explicitAttributes,
+  lowerAutomaticPadding,
+  perAxis,
+  reachOf,
+  requireSpatial,
+  windowGeometry,
+} from './windows.js';
 
 export interface ConvolutionOptions {
   /** Distance of the windows, for both axes. Default 1. */
@@ -46,61 +53,9 @@ export const convolution = (
     group,
   });
 
-/** Mean over windows of `size`×`size` at the same distance: `[N, C, H, W] → [N, C, H / size, W / size]`. */
-export const averagePool = (x: Value, size: number): Value =>
-  apply(AveragePool, [x], { kernel_shape: [size, size], strides: [size, size], pads: [0, 0, 0, 0] });
-
-/** Mean over the whole picture: `[N, C, H, W] → [N, C, 1, 1]`. */
-export const globalAveragePool = (x: Value): Value => apply(GlobalAveragePool, [x]);
-
-/** Geometry of a window operator, read from a node's attributes. */
-export interface WindowGeometry {
-  readonly strides: readonly [number, number];
-  /** top, left, bottom, right */
-  readonly pads: readonly [number, number, number, number];
-  readonly dilations: readonly [number, number];
-  readonly group: number;
-}
-
-/** @throws GraphError for padding modes other than explicit. */
-export function windowGeometry(attributes: Attributes, name: string): WindowGeometry {
-  const mode = attributes.auto_pad ?? 'NOTSET';
-  if (mode !== 'NOTSET') throw new GraphError(`${name}: auto_pad must be NOTSET, got ${mode}.`);
-  const pair = (value: unknown, fallback: number): [number, number] =>
-    Array.isArray(value) ? [Number(value[0]), Number(value[1])] : [fallback, fallback];
-  const pads = (attributes.pads as readonly number[] | undefined) ?? [0, 0, 0, 0];
-  return {
-    strides: pair(attributes.strides, 1),
-    dilations: pair(attributes.dilations, 1),
-    pads: [pads[0] ?? 0, pads[1] ?? 0, pads[2] ?? 0, pads[3] ?? 0],
-    group: Number(attributes.group ?? 1),
-  };
-}
-
 // --- operators ---
 
-function windowedSize(
-  size: Dimension,
-  kernel: number,
-  axis: 0 | 1,
-  { strides, pads, dilations }: WindowGeometry,
-  name: string,
-): number {
-  if (typeof size !== 'number')
-    throw new ShapeError(`${name}: height and width must be known, got '${size}'.`);
-  const reach = dilations[axis] * (kernel - 1) + 1;
-  const result = Math.floor((size + pads[axis] + (pads[axis + 2] as number) - reach) / strides[axis]) + 1;
-  if (result < 1)
-    throw new ShapeError(`${name}: the window must fit the picture, got ${reach} over ${size}.`);
-  return result;
-}
-
-function requirePicture(value: Value | undefined, name: string): Value {
-  const x = required(value, name, 0);
-  if (x.rank !== 4)
-    throw new ShapeError(`${name}: input must have shape [N, C, H, W], got ${formatShape(x.shape)}.`);
-  return x;
-}
+type Inputs = readonly (Value | undefined)[];
 
 function requireBias(bias: Value | undefined, channels: number, name: string): void {
   if (bias !== undefined && formatShape(bias.shape) !== formatShape([channels])) {
@@ -108,184 +63,185 @@ function requireBias(bias: Value | undefined, channels: number, name: string): v
   }
 }
 
+/** The kernel's spatial sizes, which the weights say and `kernel_shape` may say again. */
+function kernelOf(x: Value, weight: Value, attributes: Attributes, name: string): readonly number[] {
+  const shape = staticShape(weight, name);
+  if (shape.length !== x.rank) {
+    throw new ShapeError(
+      `${name}: weights must have rank ${x.rank} for input ${formatShape(x.shape)}, got ${formatShape(shape)}.`,
+    );
+  }
+  const kernel = shape.slice(2);
+  const stated = attributes.kernel_shape;
+  if (stated !== undefined && String(stated) !== String(kernel)) {
+    throw new ShapeError(`${name}: kernel_shape must be that of the weights [${kernel}], got [${stated}].`);
+  }
+  return kernel;
+}
+
+/** A rank-3 tensor as pictures of one row: `[A, B, L] → [A, B, 1, L]`; others stay. */
+function asPicture(x: Value, name: string): Value {
+  const shape = staticShape(x, name);
+  if (shape.length !== 3) return x;
+  return reshapeExactly(x, [shape[0] as number, shape[1] as number, 1, shape[2] as number]);
+}
+
+function convolutionWindows(inputs: Inputs, attributes: Attributes): readonly AxisWindow[] {
+  const x = requireSpatial(inputs[0], 'Conv');
+  const weight = required(inputs[1], 'Conv', 1);
+  return axisWindows(attributes, 'Conv', x.shape.slice(2), kernelOf(x, weight, attributes, 'Conv'));
+}
+
 const Conv: Operator = {
   name: 'Conv',
   infer(inputs, attributes) {
-    const x = requirePicture(inputs[0], 'Conv');
-    const weight = required(inputs[1], 'Conv', 1);
-    const geometry = windowGeometry(attributes, 'Conv');
-    const [outChannels, channels, height, width] = staticShape(weight, 'Conv') as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    if (weight.rank !== 4 || x.shape[1] !== channels * geometry.group || outChannels % geometry.group !== 0) {
+    const windows = convolutionWindows(inputs, attributes);
+    const [x, weight] = inputs as [Value, Value];
+    const [outChannels, channels] = staticShape(weight, 'Conv') as [number, number];
+    const group = Number(attributes.group ?? 1);
+    if (x.shape[1] !== channels * group || outChannels % group !== 0) {
       throw new ShapeError(
-        `Conv: weights must have shape [O, C / group, Kh, Kw] for input ${formatShape(x.shape)} and group ${geometry.group}, got ${formatShape(weight.shape)}.`,
+        `Conv: weights must have shape [O, C / group, …] for input ${formatShape(x.shape)} and group ${group}, got ${formatShape(weight.shape)}.`,
       );
     }
     requireBias(inputs[2], outChannels, 'Conv');
+    const counts = windows.map(({ count }) => count);
     return [
-      {
-        dataType: sameDataType(inputs, 'Conv'),
-        shape: [
-          x.shape[0] as Dimension,
-          outChannels,
-          windowedSize(x.shape[2] as Dimension, height, 0, geometry, 'Conv'),
-          windowedSize(x.shape[3] as Dimension, width, 1, geometry, 'Conv'),
-        ],
-      },
+      { dataType: sameDataType(inputs, 'Conv'), shape: [x.shape[0] as Dimension, outChannels, ...counts] },
     ];
   },
   vjp({ inputs, attributes, outputGradients, isNeeded }) {
     const [x, weight] = inputs as [Value, Value];
     const g = outputGradients[0] as Value;
-    const geometry = windowGeometry(attributes, 'Conv');
+    const group = Number(attributes.group ?? 1);
+    const geometry = windowGeometry(convolutionWindows(inputs, attributes), group, 'Conv');
+    const [pictures, kernels, flatG] = [x, weight, g].map((value) => asPicture(value, 'Conv')) as [
+      Value,
+      Value,
+      Value,
+    ];
+    const like = (gradient: Value, value: Value) =>
+      value.rank === 3 ? reshapeExactly(gradient, staticShape(value, 'Conv')) : gradient;
     return [
-      isNeeded[0] ? convolutionInputGradient(g, weight, staticShape(x, 'Conv'), geometry) : undefined,
-      isNeeded[1] ? convolutionWeightGradient(g, x, staticShape(weight, 'Conv'), geometry) : undefined,
-      isNeeded[2] ? reduceSum(g, [0, 2, 3]) : undefined,
+      isNeeded[0]
+        ? like(convolutionInputGradient(flatG, kernels, staticShape(pictures, 'Conv'), geometry), x)
+        : undefined,
+      isNeeded[1]
+        ? like(convolutionWeightGradient(flatG, pictures, staticShape(kernels, 'Conv'), geometry), weight)
+        : undefined,
+      isNeeded[2] ? sumByChannel(g) : undefined,
     ];
   },
+  lower: lowerAutomaticPadding(convolutionWindows),
 };
+
+/**
+ * The windows of the convolution whose transpose a `ConvTranspose` is (so `size` is that of the output and `count` that
+ * of the input), with `output_shape` and automatic padding resolved.
+ */
+function transposedWindows(inputs: Inputs, attributes: Attributes): readonly AxisWindow[] {
+  const name = 'ConvTranspose';
+  const x = requireSpatial(inputs[0], name);
+  const kernel = kernelOf(x, required(inputs[1], name, 1), attributes, name);
+  const rank = kernel.length;
+  const list = (attribute: string, fallback: number) => perAxis(attributes, attribute, rank, fallback, name);
+  const strides = list('strides', 1);
+  const dilations = list('dilations', 1);
+  const extra = list('output_padding', 0);
+  const wanted = attributes.output_shape === undefined ? undefined : list('output_shape', 0);
+  const pads = (attributes.pads as readonly number[] | undefined) ?? kernel.flatMap(() => [0, 0]);
+  if (pads.length !== 2 * rank) {
+    throw new ShapeError(`${name}: pads must have ${2 * rank} numbers, got [${pads}].`);
+  }
+  const mode = attributes.auto_pad ?? 'NOTSET';
+  return kernel.map((size, axis) => {
+    const count = x.shape[axis + 2] as Dimension;
+    if (typeof count !== 'number') {
+      throw new ShapeError(
+        `${name}: spatial sizes must be known, got '${count}'. Read the model with a number in its place.`,
+      );
+    }
+    const window = {
+      kernel: size,
+      stride: strides[axis] as number,
+      dilation: dilations[axis] as number,
+      count,
+    };
+    const full = (count - 1) * window.stride + reachOf(window) + (extra[axis] as number);
+    const isSame = mode === 'SAME_UPPER' || mode === 'SAME_LOWER';
+    const target = wanted?.[axis] ?? (isSame ? count * window.stride : undefined);
+    if (target === undefined) {
+      const isValid = mode === 'VALID';
+      const before = isValid ? 0 : (pads[axis] as number);
+      const after = isValid ? 0 : (pads[axis + rank] as number);
+      return { ...window, before, after, size: full - before - after };
+    }
+    const total = full - target;
+    if (total < 0) {
+      throw new ShapeError(
+        `${name}: the output must be at most ${full} along spatial axis ${axis}, got ${target}. Give output_padding.`,
+      );
+    }
+    const before = mode === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2);
+    return { ...window, before, after: total - before, size: target };
+  });
+}
 
 /** The transpose of `Conv`: `[N, O, H', W']` by weights `[O, C / group, Kh, Kw]` → `[N, C, H, W]`. */
 const ConvTranspose: Operator = {
   name: 'ConvTranspose',
   infer(inputs, attributes) {
-    const x = requirePicture(inputs[0], 'ConvTranspose');
-    const weight = required(inputs[1], 'ConvTranspose', 1);
-    const { strides, pads, dilations, group } = windowGeometry(attributes, 'ConvTranspose');
-    const [inChannels, channels, ...kernel] = staticShape(weight, 'ConvTranspose') as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    if (x.shape[1] !== inChannels) {
+    const windows = transposedWindows(inputs, attributes);
+    const [x, weight] = inputs as [Value, Value];
+    const [inChannels, channels] = staticShape(weight, 'ConvTranspose') as [number, number];
+    const group = Number(attributes.group ?? 1);
+    if (x.shape[1] !== inChannels || inChannels % group !== 0) {
       throw new ShapeError(
-        `ConvTranspose: weights must have shape [${x.shape[1]}, C / group, Kh, Kw], got ${formatShape(weight.shape)}.`,
+        `ConvTranspose: weights must have shape [${x.shape[1]}, C / group, …] for group ${group}, got ${formatShape(weight.shape)}.`,
       );
     }
-    if (attributes.output_shape !== undefined) {
-      throw new ShapeError('ConvTranspose: output_shape must be absent. Give pads and output_padding.');
-    }
     requireBias(inputs[2], channels * group, 'ConvTranspose');
-    const extra = (attributes.output_padding as readonly number[] | undefined) ?? [0, 0];
-    const size = (axis: 0 | 1) =>
-      ((staticShape(x, 'ConvTranspose')[axis + 2] as number) - 1) * strides[axis] +
-      dilations[axis] * ((kernel[axis] as number) - 1) +
-      1 +
-      (extra[axis] as number) -
-      pads[axis] -
-      (pads[axis + 2] as number);
+    const sizes = windows.map(({ size }) => size);
     return [
       {
         dataType: sameDataType(inputs, 'ConvTranspose'),
-        shape: [x.shape[0] as Dimension, channels * group, size(0), size(1)],
+        shape: [x.shape[0] as Dimension, channels * group, ...sizes],
       },
     ];
   },
   vjp({ inputs, attributes, outputGradients, isNeeded }) {
     const [x, weight] = inputs as [Value, Value];
     const g = outputGradients[0] as Value;
-    const geometry = windowGeometry(attributes, 'ConvTranspose');
-    const { strides, pads, dilations, group } = geometry;
-    return [
-      isNeeded[0] ? apply(Conv, [g, weight], { strides, pads, dilations, group }) : undefined,
-      // A transposed convolution is a convolution with input and gradient in each other's place.
-      isNeeded[1]
-        ? convolutionWeightGradient(x, g, staticShape(weight, 'ConvTranspose'), geometry)
-        : undefined,
-      isNeeded[2] ? reduceSum(g, [0, 2, 3]) : undefined,
-    ];
-  },
-};
-
-const AveragePool: Operator = {
-  name: 'AveragePool',
-  infer(inputs, attributes) {
-    const x = requirePicture(inputs[0], 'AveragePool');
-    const geometry = windowGeometry(attributes, 'AveragePool');
-    const kernel = attributes.kernel_shape;
-    if (!Array.isArray(kernel) || kernel.length !== 2) {
-      throw new ShapeError(`AveragePool: kernel_shape must have 2 sizes, got ${kernel}.`);
-    }
-    if (attributes.ceil_mode === 1) {
-      throw new ShapeError('AveragePool: ceil_mode must be 0, got 1. Pad the picture instead.');
-    }
-    return [
-      {
-        dataType: x.dataType,
-        shape: [
-          x.shape[0] as Dimension,
-          x.shape[1] as Dimension,
-          windowedSize(x.shape[2] as Dimension, kernel[0] as number, 0, geometry, 'AveragePool'),
-          windowedSize(x.shape[3] as Dimension, kernel[1] as number, 1, geometry, 'AveragePool'),
-        ],
-      },
-    ];
-  },
-  /** Without overlap or padding each element of a window gets an equal share. */
-  vjp({ inputs, attributes, outputGradients }) {
-    const x = inputs[0] as Value;
-    const [batch, channels, height, width] = staticShape(x, 'AveragePool') as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const { strides, pads } = windowGeometry(attributes, 'AveragePool');
-    const [kernelHeight, kernelWidth] = attributes.kernel_shape as readonly [number, number];
-    if (strides[0] !== kernelHeight || strides[1] !== kernelWidth || pads.some((count) => count !== 0)) {
-      throw new GraphError(
-        `AveragePool: the gradient needs windows that neither overlap nor pad, got size ${kernelHeight}x${kernelWidth}, strides ${strides.join('x')}, pads ${pads.join(', ')}.`,
+    const windows = transposedWindows(inputs, attributes);
+    const group = Number(attributes.group ?? 1);
+    const weightGradient = () => {
+      const [pictures, kernels, flatG] = [x, weight, g].map((v) => asPicture(v, 'ConvTranspose')) as [
+        Value,
+        Value,
+        Value,
+      ];
+      const gradient = convolutionWeightGradient(
+        pictures,
+        flatG,
+        staticShape(kernels, 'ConvTranspose'),
+        windowGeometry(windows, group, 'ConvTranspose'),
       );
-    }
-    const g = outputGradients[0] as Value;
-    const [, , rows, columns] = staticShape(g, 'AveragePool') as [number, number, number, number];
-    // Each row of windows times a 0-1 matrix gives all the rows of pixels under it: one product, which onnxruntime does
-    // several times faster than a broadcast over six axes.
-    const coveredWidth = columns * kernelWidth;
-    const spreading = new Float32Array(columns * kernelHeight * coveredWidth);
-    for (let column = 0; column < columns; column++) {
-      for (let a = 0; a < kernelHeight; a++) {
-        const start = (column * kernelHeight + a) * coveredWidth + column * kernelWidth;
-        spreading.fill(1 / (kernelHeight * kernelWidth), start, start + kernelWidth);
-      }
-    }
-    const rowsOfWindows = reshape(g, [batch * channels * rows, columns]);
-    const spread = reshape(
-      matmul(rowsOfWindows, constant(spreading, [columns, kernelHeight * coveredWidth])),
-      [batch, channels, rows * kernelHeight, coveredWidth],
-    );
-    return [pad(spread, [0, 0, 0, 0], [0, 0, height - rows * kernelHeight, width - coveredWidth])];
-  },
-};
-
-const GlobalAveragePool: Operator = {
-  name: 'GlobalAveragePool',
-  infer(inputs) {
-    const x = requirePicture(inputs[0], 'GlobalAveragePool');
-    return [{ dataType: x.dataType, shape: [x.shape[0] as Dimension, x.shape[1] as Dimension, 1, 1] }];
-  },
-  vjp({ inputs, outputGradients }) {
-    const x = inputs[0] as Value;
-    const [batch, channels, height, width] = staticShape(x, 'GlobalAveragePool') as [
-      number,
-      number,
-      number,
-      number,
+      return weight.rank === 3 ? reshapeExactly(gradient, staticShape(weight, 'ConvTranspose')) : gradient;
+    };
+    return [
+      isNeeded[0] ? apply(Conv, [g, weight], { ...explicitAttributes(windows), group }) : undefined,
+      // A transposed convolution is a convolution with input and gradient in each other's place.
+      isNeeded[1] ? weightGradient() : undefined,
+      isNeeded[2] ? sumByChannel(g) : undefined,
     ];
-    const share = multiply(outputGradients[0] as Value, constant(1 / (height * width), []));
-    return [expand(share, [batch, channels, height, width])];
+  },
+  lower({ operator, attributes }, inputs) {
+    if ((attributes.auto_pad ?? 'NOTSET') === 'NOTSET' && attributes.output_shape === undefined)
+      return undefined;
+    const { auto_pad: _, output_shape: __, ...rest } = attributes;
+    const windows = transposedWindows(inputs, attributes);
+    return [apply(operator, inputs, { ...rest, ...explicitAttributes(windows) })];
   },
 };
 
-export const convolutionOperators = {
-  Conv,
-  ConvTranspose,
-  AveragePool,
-  GlobalAveragePool,
-} satisfies Record<string, Operator>;
+export const convolutionOperators = { Conv, ConvTranspose } satisfies Record<string, Operator>;

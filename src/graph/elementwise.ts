@@ -1,16 +1,30 @@
 /**
- * Elementwise operators with NumPy broadcasting: arithmetic, activations, comparisons, selection and casts.
+ * Elementwise operators with NumPy broadcasting: arithmetic, rounding, comparisons, selection and casts. Their contents
+ * are followed where they are known when the graph is built, since exporters compute shapes with them.
  */
 import { ShapeError } from '../util/index.js';
 import {
+  addDimensions,
+  compareDimensions,
+  divideDimensions,
+  multiplyDimensions,
+  remainderOf,
+  subtractDimensions,
+} from './dimensions.js';
+import {
+  type Attributes,
   apply,
   constant,
+  constantIntegers,
   type DataType,
+  type Dimension,
   formatShape,
   type Operator,
+  type Shape,
   type Value,
   type VjpContext,
 } from './ir.js';
+import { isInteger, knownElementwise, knownUnchanged } from './known.js';
 import { atMost, broadcastShapes, required, sameDataType, sumTo } from './shapes.js';
 
 /** `a + b` */
@@ -35,30 +49,11 @@ export const exponential = (x: Value): Value => apply(Exp, [x]);
 export const logarithm = (x: Value): Value => apply(Log, [x]);
 export const squareRoot = (x: Value): Value => apply(Sqrt, [x]);
 export const reciprocal = (x: Value): Value => apply(Reciprocal, [x]);
-/** `max(x, 0)`; the gradient at 0 is 0. */
-export const relu = (x: Value): Value => apply(Relu, [x]);
-export const sigmoid = (x: Value): Value => apply(Sigmoid, [x]);
-export const tanh = (x: Value): Value => apply(Tanh, [x]);
-/** `log(1 + eˣ)`, which does not overflow. */
-export const softplus = (x: Value): Value => apply(Softplus, [x]);
-/** The error function. */
-export const errorFunction = (x: Value): Value => apply(Erf, [x]);
-/** `slope · x + offset` limited to [0, 1]. */
-export const hardSigmoid = (x: Value, slope = 0.2, offset = 0.5): Value =>
-  apply(HardSigmoid, [x], { alpha: slope, beta: offset });
 /** −1, 0 or 1; no gradient. */
 export const sign = (x: Value): Value => apply(Sign, [x]);
 export const identity = (x: Value): Value => apply(Identity, [x]);
 /** The same value, through which no gradient flows. */
 export const stopGradient = (x: Value): Value => apply(StopGradient, [x]);
-/** `x` limited to [low, high]; the gradient is 1 inside and at the limits. */
-export const clip = (x: Value, low: number | undefined, high: number | undefined): Value =>
-  apply(Clip, [
-    x,
-    low === undefined ? undefined : constant(low, [], { dataType: x.dataType }),
-    high === undefined ? undefined : constant(high, [], { dataType: x.dataType }),
-  ]);
-
 export const equal = (a: Value, b: Value): Value => apply(Equal, [a, b]);
 export const greater = (a: Value, b: Value): Value => apply(Greater, [a, b]);
 export const greaterOrEqual = (a: Value, b: Value): Value => apply(GreaterOrEqual, [a, b]);
@@ -66,7 +61,15 @@ export const less = (a: Value, b: Value): Value => apply(Less, [a, b]);
 export const lessOrEqual = (a: Value, b: Value): Value => apply(LessOrEqual, [a, b]);
 export const and = (a: Value, b: Value): Value => apply(And, [a, b]);
 export const or = (a: Value, b: Value): Value => apply(Or, [a, b]);
+/** Whether exactly one of two bools holds. */
+export const xor = (a: Value, b: Value): Value => apply(Xor, [a, b]);
 export const not = (x: Value): Value => apply(Not, [x]);
+/** The largest integer that is not larger; no gradient. */
+export const floor = (x: Value): Value => apply(Floor, [x]);
+/** The smallest integer that is not smaller; no gradient. */
+export const ceil = (x: Value): Value => apply(Ceil, [x]);
+/** The nearest integer, the even one of two; no gradient. */
+export const round = (x: Value): Value => apply(Round, [x]);
 
 /** `condition ? a : b`, element by element; `condition` is bool. */
 export const where = (condition: Value, a: Value, b: Value): Value => apply(Where, [condition, a, b]);
@@ -89,38 +92,48 @@ export const square = (x: Value): Value => multiply(x, x);
 export const ONNX_DATA_TYPES: Readonly<Record<DataType, number>> = {
   float32: 1,
   uint8: 2,
+  int8: 3,
   int32: 6,
   int64: 7,
   bool: 9,
   float16: 10,
+  float64: 11,
 };
 
 // --- operators ---
 
-type BinaryGradient = (context: { a: Value; b: Value; y: Value; g: Value }) => Value;
-type UnaryGradient = (context: { x: Value; y: Value; g: Value }) => Value;
+type BinaryGradient = (context: { a: Value; b: Value; y: Value; g: Value; attributes: Attributes }) => Value;
+type UnaryGradient = (context: { x: Value; y: Value; g: Value; attributes: Attributes }) => Value;
 
-function binary(name: string, gradientA: BinaryGradient, gradientB: BinaryGradient): Operator {
+function binary(
+  name: string,
+  gradientA: BinaryGradient,
+  gradientB: BinaryGradient,
+  known?: Operator['known'],
+): Operator {
   return {
     name,
     infer(inputs) {
       const a = required(inputs[0], name, 0);
       const b = required(inputs[1], name, 1);
-      atMost(inputs, 2, name); // ONNX has Max and Min of any number
-      return [{ dataType: sameDataType(inputs, name), shape: broadcastShapes(a.shape, b.shape, name) }];
+      atMost(inputs, 2, name);
+      const dataType = name === 'Pow' ? a.dataType : sameDataType(inputs, name);
+      return [{ dataType, shape: broadcastShapes(a.shape, b.shape, name) }];
     },
-    vjp({ inputs, outputs, outputGradients, isNeeded }: VjpContext) {
+    vjp({ inputs, outputs, attributes, outputGradients, isNeeded }: VjpContext) {
       const [a, b] = inputs as [Value, Value];
-      const context = { a, b, y: outputs[0] as Value, g: outputGradients[0] as Value };
+      const context = { a, b, y: outputs[0] as Value, g: outputGradients[0] as Value, attributes };
       return [
         isNeeded[0] ? sumTo(gradientA(context), a.shape) : undefined,
         isNeeded[1] ? sumTo(gradientB(context), b.shape) : undefined,
       ];
     },
+    ...(known === undefined ? {} : { known }),
   };
 }
 
-function unary(name: string, gradient: UnaryGradient | 'zero'): Operator {
+/** An operator of one tensor that keeps shape and data type. */
+export function unary(name: string, gradient: UnaryGradient | 'zero', known?: Operator['known']): Operator {
   return {
     name,
     infer([x]) {
@@ -130,13 +143,23 @@ function unary(name: string, gradient: UnaryGradient | 'zero'): Operator {
     vjp:
       gradient === 'zero'
         ? 'zero'
-        : ({ inputs, outputs, outputGradients }) => [
-            gradient({ x: inputs[0] as Value, y: outputs[0] as Value, g: outputGradients[0] as Value }),
+        : ({ inputs, outputs, attributes, outputGradients }) => [
+            gradient({
+              x: inputs[0] as Value,
+              y: outputs[0] as Value,
+              g: outputGradients[0] as Value,
+              attributes,
+            }),
           ],
+    ...(known === undefined ? {} : { known }),
   };
 }
 
-function comparison(name: string): Operator {
+function comparison(
+  name: string,
+  compute?: (order: -1 | 0 | 1) => boolean,
+  known: Operator['known'] = compute && compared(compute),
+): Operator {
   return {
     name,
     infer(inputs) {
@@ -146,103 +169,236 @@ function comparison(name: string): Operator {
       return [{ dataType: 'bool', shape: broadcastShapes(a.shape, b.shape, name) }];
     },
     vjp: 'zero',
+    ...(known === undefined ? {} : { known }),
   };
+}
+
+/** A test of each element, such as whether it is infinite. */
+function test(name: string): Operator {
+  return {
+    name,
+    infer: ([x]) => [{ dataType: 'bool', shape: required(x, name, 0).shape }],
+    vjp: 'zero',
+  };
+}
+
+// Contents that are known: numbers, or names of sizes, which are whole.
+
+function compared(compute: (order: -1 | 0 | 1) => boolean): Operator['known'] {
+  return knownElementwise(([a, b]) => {
+    if (Number.isNaN(a) || Number.isNaN(b) || !areWhole([a, b])) return undefined;
+    const order = compareDimensions(a as Dimension, b as Dimension);
+    return order === undefined ? undefined : Number(compute(order));
+  });
+}
+
+/** Whether names are only among whole numbers. */
+function areWhole(elements: readonly (Dimension | undefined)[]): boolean {
+  return (
+    elements.every((x) => typeof x === 'number') ||
+    elements.every((x) => typeof x === 'string' || Number.isInteger(x))
+  );
+}
+
+function knownNumbers(
+  compute: (...elements: number[]) => number,
+  named?: (...elements: Dimension[]) => Dimension | undefined,
+): Operator['known'] {
+  return knownElementwise((elements) => {
+    if (elements.every((x) => typeof x === 'number')) return compute(...(elements as number[]));
+    return areWhole(elements) ? named?.(...elements) : undefined;
+  });
 }
 
 const Add = binary(
   'Add',
   ({ g }) => g,
   ({ g }) => g,
+  knownNumbers((a, b) => a + b, addDimensions),
 );
 const Sub = binary(
   'Sub',
   ({ g }) => g,
   ({ g }) => negate(g),
+  knownNumbers((a, b) => a - b, subtractDimensions),
 );
 const Mul = binary(
   'Mul',
   ({ b, g }) => multiply(g, b),
   ({ a, g }) => multiply(g, a),
+  knownNumbers((a, b) => a * b, multiplyDimensions),
 );
+/** Of integers the quotient is cut toward zero. */
 const Div = binary(
   'Div',
   ({ b, g }) => divide(g, b),
   ({ b, y, g }) => negate(divide(multiply(g, y), b)),
+  knownElementwise(([a, b], dataType) => {
+    if (typeof a === 'number' && typeof b === 'number')
+      return isInteger(dataType) ? Math.trunc(a / b) : a / b;
+    return areWhole([a, b]) ? divideDimensions(a as Dimension, b as Dimension) : undefined;
+  }),
 );
+/** The remainder: with the sign of the divisor, or with `fmod` 1 that of the dividend. */
+const Mod = binary(
+  'Mod',
+  ({ g }) => g,
+  ({ a, b, g, attributes }) => {
+    const quotient = divide(a, b);
+    const whole =
+      attributes.fmod === 1 ? multiply(sign(quotient), floor(absolute(quotient))) : floor(quotient);
+    return negate(multiply(g, whole));
+  },
+  knownElementwise(([a, b], _, { attributes }) => {
+    if (typeof b !== 'number' || !areWhole([a, b])) return undefined;
+    if (typeof a === 'string') return remainderOf(a, b);
+    return attributes.fmod === 1 ? (a as number) % b : (((a as number) % b) + b) % b;
+  }),
+);
+/** By a constant exponent the gradient needs no logarithm, and for the common ones no power. */
 const Pow = binary(
   'Pow',
-  ({ a, b, g }) => multiply(g, multiply(b, power(a, shift(b, -1)))),
+  ({ a, b, y, g }) => {
+    const exponent = constantIntegers(b);
+    switch (exponent?.length === 1 ? exponent[0] : undefined) {
+      case 1:
+        return g;
+      case 2:
+        return multiply(g, scale(a, 2));
+      case 3:
+        return multiply(g, scale(square(a), 3));
+      case 0.5:
+        return divide(g, scale(y, 2));
+      case -0.5:
+        return multiply(g, scale(multiply(y, square(y)), -0.5));
+      case -1:
+        return negate(multiply(g, square(y)));
+    }
+    const inner = cast(b, a.dataType);
+    return multiply(g, multiply(inner, power(a, shift(inner, -1))));
+  },
   ({ a, y, g }) => multiply(g, multiply(y, logarithm(a))),
+  knownNumbers((a, b) => a ** b),
 );
 /** The part of a gradient that goes where `mask` (bool) holds. */
 export const masked = (mask: Value, g: Value): Value => where(mask, g, scalarLike(g, 0));
-const Max = binary(
-  'Max',
-  ({ a, b, g }) => masked(greaterOrEqual(a, b), g),
-  ({ a, b, g }) => masked(less(a, b), g),
-);
-const Min = binary(
-  'Min',
-  ({ a, b, g }) => masked(lessOrEqual(a, b), g),
-  ({ a, b, g }) => masked(greater(a, b), g),
-);
 
-const Neg = unary('Neg', ({ g }) => negate(g));
-const Abs = unary('Abs', ({ x, g }) => multiply(g, sign(x)));
+/** An operator of any number of tensors, whose gradient by each is given at the shape of the output. */
+function variadic(
+  name: string,
+  gradient: (values: readonly Value[], g: Value) => readonly Value[],
+  known?: Operator['known'],
+): Operator {
+  return {
+    name,
+    infer(inputs) {
+      const first = required(inputs[0], name, 0);
+      const shape = inputs.reduce<Shape>(
+        (shape, value, i) => broadcastShapes(shape, required(value, name, i).shape, name),
+        first.shape,
+      );
+      return [{ dataType: sameDataType(inputs, name), shape }];
+    },
+    vjp({ inputs, outputGradients, isNeeded }) {
+      const values = inputs as readonly Value[];
+      return gradient(values, outputGradients[0] as Value).map((g, i) =>
+        isNeeded[i] ? sumTo(g, (values[i] as Value).shape) : undefined,
+      );
+    },
+    ...(known === undefined ? {} : { known }),
+  };
+}
+
+/** The gradient goes to the first of the inputs that is the extreme. */
+function extreme(
+  name: string,
+  join: (a: Value, b: Value) => Value,
+  isFirst: (a: Value, b: Value) => Value,
+  isSecond: (a: Value, b: Value) => Value,
+  order: -1 | 1,
+): Operator {
+  return variadic(
+    name,
+    (values, outputGradient) => {
+      const extremes = [values[0] as Value]; // of the values up to each
+      for (const value of values.slice(1)) extremes.push(join(extremes.at(-1) as Value, value));
+      let g = outputGradient;
+      const results: Value[] = [];
+      for (let i = values.length - 1; i > 0; i--) {
+        const before = extremes[i - 1] as Value;
+        results.unshift(masked(isSecond(before, values[i] as Value), g));
+        g = masked(isFirst(before, values[i] as Value), g);
+      }
+      return [g, ...results];
+    },
+    knownElementwise((elements) => {
+      if (!areWhole(elements)) return undefined;
+      return elements.reduce<Dimension | undefined>((best, element) => {
+        const found = best === undefined ? undefined : compareDimensions(element, best);
+        return found === undefined ? undefined : found === order ? element : best;
+      }, elements[0]);
+    }),
+  );
+}
+const Max = extreme('Max', maximum, greaterOrEqual, less, 1);
+const Min = extreme('Min', minimum, lessOrEqual, greater, -1);
+const Sum = variadic('Sum', (values, g) => values.map(() => g));
+const Mean = variadic('Mean', (values, g) => values.map(() => scale(g, 1 / values.length)));
+
+const Neg = unary(
+  'Neg',
+  ({ g }) => negate(g),
+  knownNumbers(
+    (x) => -x,
+    (x) => multiplyDimensions(x, -1),
+  ),
+);
+const Abs = unary('Abs', ({ x, g }) => multiply(g, sign(x)), knownNumbers(Math.abs));
 const Exp = unary('Exp', ({ y, g }) => multiply(g, y));
 const Log = unary('Log', ({ x, g }) => divide(g, x));
-const Sqrt = unary('Sqrt', ({ y, g }) => divide(g, scale(y, 2)));
-const Reciprocal = unary('Reciprocal', ({ y, g }) => negate(multiply(g, square(y))));
-// A hard sigmoid so steep that it is 1 at every normal positive number: onnxruntime runs it with all threads, and `Sign`
-// and `Greater` with one.
-const STEEP = 1e38;
-const Relu = unary('Relu', ({ y, g }) => multiply(g, hardSigmoid(y, STEEP, 0)));
-const Sigmoid = unary('Sigmoid', ({ y, g }) => multiply(g, multiply(y, subtract(scalarLike(y, 1), y))));
-const Tanh = unary('Tanh', ({ y, g }) => multiply(g, subtract(scalarLike(y, 1), square(y))));
-const Softplus = unary('Softplus', ({ x, g }) => multiply(g, sigmoid(x)));
-const Erf = unary('Erf', ({ x, g }) =>
-  multiply(g, scale(exponential(negate(square(x))), 2 / Math.sqrt(Math.PI))),
+const Sqrt = unary('Sqrt', ({ y, g }) => divide(g, scale(y, 2)), knownNumbers(Math.sqrt));
+const Reciprocal = unary(
+  'Reciprocal',
+  ({ y, g }) => negate(multiply(g, square(y))),
+  knownNumbers((x) => 1 / x),
 );
-const Sign = unary('Sign', 'zero');
-/** `max(0, min(1, alpha·x + beta))`; differentiable between. */
-const HardSigmoid: Operator = {
-  name: 'HardSigmoid',
-  infer([x]) {
-    const { dataType, shape } = required(x, 'HardSigmoid', 0);
-    return [{ dataType, shape }];
-  },
-  vjp({ outputs, attributes, outputGradients }) {
-    const y = outputs[0] as Value;
-    const isInside = and(greater(y, scalarLike(y, 0)), less(y, scalarLike(y, 1)));
-    return [masked(isInside, scale(outputGradients[0] as Value, Number(attributes.alpha ?? 0.2)))];
-  },
-};
-const Identity = unary('Identity', ({ g }) => g);
-const StopGradient: Operator = { ...unary('Identity', 'zero') };
+const Sign = unary('Sign', 'zero', knownNumbers(Math.sign));
+const sameSize = (x: Dimension): Dimension => x;
+const Floor = unary('Floor', 'zero', knownNumbers(Math.floor, sameSize));
+const Ceil = unary('Ceil', 'zero', knownNumbers(Math.ceil, sameSize));
+const Round = unary('Round', 'zero', knownNumbers(roundHalfToEven, sameSize));
+const Identity = unary('Identity', ({ g }) => g, knownUnchanged);
+const StopGradient: Operator = { ...unary('Identity', 'zero', knownUnchanged) };
 
-const Clip: Operator = {
-  name: 'Clip',
-  infer([x]) {
-    const { dataType, shape } = required(x, 'Clip', 0);
-    return [{ dataType, shape }];
-  },
-  vjp({ inputs, outputGradients }) {
-    const [x, low, high] = inputs as [Value, Value | undefined, Value | undefined];
-    let gradient = outputGradients[0] as Value;
-    if (low !== undefined) gradient = masked(greaterOrEqual(x, low), gradient);
-    if (high !== undefined) gradient = masked(lessOrEqual(x, high), gradient);
-    return [gradient];
-  },
-};
+function roundHalfToEven(x: number): number {
+  const below = Math.floor(x);
+  const isTie = x - below === 0.5;
+  return isTie ? (below % 2 === 0 ? below : below + 1) : Math.round(x);
+}
 
-const Equal = comparison('Equal');
-const Greater = comparison('Greater');
-const GreaterOrEqual = comparison('GreaterOrEqual');
-const Less = comparison('Less');
-const LessOrEqual = comparison('LessOrEqual');
-const And = comparison('And');
-const Or = comparison('Or');
-const Not = unary('Not', 'zero');
+const Equal = comparison('Equal', (order) => order === 0);
+const Greater = comparison('Greater', (order) => order > 0);
+const GreaterOrEqual = comparison('GreaterOrEqual', (order) => order >= 0);
+const Less = comparison('Less', (order) => order < 0);
+const LessOrEqual = comparison('LessOrEqual', (order) => order <= 0);
+const And = comparison(
+  'And',
+  undefined,
+  knownNumbers((a, b) => a * b),
+);
+const Or = comparison('Or', undefined, knownNumbers(Math.max));
+const Xor = comparison(
+  'Xor',
+  undefined,
+  knownNumbers((a, b) => Number(a !== b)),
+);
+const Not = unary(
+  'Not',
+  'zero',
+  knownNumbers((x) => 1 - x),
+);
+const IsNaN = test('IsNaN');
+const IsInf = test('IsInf');
 
 const Where: Operator = {
   name: 'Where',
@@ -268,6 +424,7 @@ const Where: Operator = {
       isNeeded[2] ? sumTo(where(condition, zero, g), b.shape) : undefined,
     ];
   },
+  known: knownElementwise(([condition, a, b]) => (condition === 1 ? a : b)),
 };
 
 const Cast: Operator = {
@@ -283,6 +440,10 @@ const Cast: Operator = {
   vjp({ inputs, outputGradients }) {
     return [cast(outputGradients[0] as Value, (inputs[0] as Value).dataType)];
   },
+  known: knownElementwise(([x], dataType) => {
+    if (dataType === 'bool') return typeof x === 'number' ? Number(x !== 0) : undefined;
+    return typeof x === 'number' && isInteger(dataType) ? Math.trunc(x) : x;
+  }),
 };
 
 export const elementwiseOperators = {
@@ -290,24 +451,23 @@ export const elementwiseOperators = {
   Sub,
   Mul,
   Div,
+  Mod,
   Pow,
   Max,
   Min,
+  Sum,
+  Mean,
   Neg,
   Abs,
   Exp,
   Log,
   Sqrt,
   Reciprocal,
-  Relu,
-  Sigmoid,
-  Tanh,
-  Softplus,
-  Erf,
   Sign,
-  HardSigmoid,
+  Floor,
+  Ceil,
+  Round,
   Identity,
-  Clip,
   Equal,
   Greater,
   GreaterOrEqual,
@@ -315,7 +475,10 @@ export const elementwiseOperators = {
   LessOrEqual,
   And,
   Or,
+  Xor,
   Not,
+  IsNaN,
+  IsInf,
   Where,
   Cast,
 } satisfies Record<string, Operator>;

@@ -6,8 +6,9 @@
  * built, and a gradient is simply more values.
  */
 import { GraphError, ShapeError } from '../util/index.js';
+import type { OpaqueForm } from './opaque.js';
 
-export type DataType = 'float32' | 'float16' | 'int64' | 'int32' | 'uint8' | 'bool';
+export type DataType = 'float32' | 'float16' | 'float64' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool';
 
 /** A size known when the graph is built, or the name of one that is not (such as the batch `'N'`). */
 export type Dimension = number | string;
@@ -19,7 +20,14 @@ export interface TensorType {
 }
 
 /** The content of a constant, one array class a data type: float16 as bit patterns, bool as 0 and 1. */
-export type TensorData = Float32Array | Uint16Array | BigInt64Array | Int32Array | Uint8Array;
+export type TensorData =
+  | Float32Array
+  | Float64Array
+  | Uint16Array
+  | BigInt64Array
+  | Int32Array
+  | Int8Array
+  | Uint8Array;
 
 export type AttributeValue = number | string | readonly number[];
 export type Attributes = Readonly<Record<string, AttributeValue>>;
@@ -49,6 +57,8 @@ export interface Node {
   readonly inputs: readonly (Value | undefined)[];
   readonly attributes: Attributes;
   readonly outputs: readonly Value[];
+  /** The name that it has in the file it was read from; errors say it. */
+  readonly name?: string;
 }
 
 /** What an operator's gradient rule is given. */
@@ -73,6 +83,20 @@ export interface Operator {
   readonly name: string;
   infer(inputs: readonly (Value | undefined)[], attributes: Attributes): readonly TensorType[];
   readonly vjp: ((context: VjpContext) => readonly (Value | undefined)[]) | 'zero' | 'none';
+  /** What to do where the rule is missing, for the error. */
+  readonly advice?: string;
+  /** For an operator that is only carried from file to file: how it is written. */
+  readonly opaque?: OpaqueForm;
+  /** Whether all outputs but the first may be left out of a file where nothing uses them. */
+  readonly optionalOutputs?: true;
+  /**
+   * The content of the first output where it is known when the graph is built, as `knownContent` gives it, from the
+   * contents of the inputs. For operators that compute shapes, axes and bounds.
+   */
+  readonly known?: (
+    node: Node,
+    contents: readonly (readonly Dimension[] | undefined)[],
+  ) => readonly Dimension[] | undefined;
   /**
    * The same in operators that the stock runtime has; for nodes that it cannot run as they stand. Returns the
    * replacement of each output, or `undefined` when the node needs none.
@@ -92,10 +116,11 @@ export function applyAll(
   operator: Operator,
   inputs: readonly (Value | undefined)[],
   attributes: Attributes = {},
+  name?: string,
 ): readonly Value[] {
   const types = operator.infer(inputs, attributes);
   const outputs: Value[] = [];
-  const node: Node = { operator, inputs, attributes, outputs };
+  const node: Node = { operator, inputs, attributes, outputs, ...(name === undefined ? {} : { name }) };
   types.forEach(({ dataType, shape }, index) => {
     outputs.push(new Value(dataType, shape, { kind: 'node', node, index }));
   });
@@ -107,8 +132,9 @@ export function apply(
   operator: Operator,
   inputs: readonly (Value | undefined)[],
   attributes: Attributes = {},
+  name?: string,
 ): Value {
-  return applyAll(operator, inputs, attributes)[0] as Value;
+  return applyAll(operator, inputs, attributes, name)[0] as Value;
 }
 
 /** A value that the caller feeds at each run. */
@@ -144,10 +170,51 @@ export function int64(values: readonly number[]): Value {
   return constant(values, [values.length], { dataType: 'int64' });
 }
 
-/** The integers of a constant int32 or int64 value, or `undefined` when the value is not constant. */
+/** The numbers of a constant, or of a small value that is known when the graph is built; else `undefined`. */
 export function constantIntegers(value: Value | undefined): number[] | undefined {
-  if (value === undefined || value.origin.kind !== 'constant') return undefined;
-  return Array.from(value.origin.data as ArrayLike<number | bigint>, Number);
+  if (value?.origin.kind === 'constant') {
+    return Array.from(value.origin.data as ArrayLike<number | bigint>, Number);
+  }
+  const content = knownContent(value);
+  return content?.every((element) => typeof element === 'number') ? (content as number[]) : undefined;
+}
+
+/**
+ * The content of a small tensor of whole numbers (or bools, as 0 and 1) as far as it is known when the graph is built:
+ * its elements row by row, each a number or the name of a dimension, as in `['N', 3, 224]`. Exporters compute shapes
+ * with nodes (`Shape`, `Gather`, `Concat`, …); this follows them.
+ * @returns `undefined` where an element is not known.
+ */
+export function knownContent(value: Value | undefined): readonly Dimension[] | undefined {
+  if (value === undefined) return undefined;
+  const { origin } = value;
+  if (origin.kind === 'input') return undefined;
+  if (origin.kind === 'constant') {
+    if (origin.data.length > LARGEST_KNOWN_CONTENT || value.dataType === 'float16') return undefined;
+    return Array.from(origin.data as ArrayLike<number | bigint>, Number);
+  }
+  if (KNOWN.has(value)) return KNOWN.get(value);
+  const { node, index } = origin;
+  let content: readonly Dimension[] | undefined;
+  if (index === 0 && node.operator.known !== undefined && isSmall(value.shape)) {
+    content = node.operator.known(node, node.inputs.map(knownContent));
+  }
+  KNOWN.set(value, content);
+  return content;
+}
+
+function isSmall(shape: Shape): boolean {
+  let size = 1;
+  for (const dimension of shape) {
+    if (typeof dimension !== 'number') return false;
+    size *= dimension;
+  }
+  return size <= LARGEST_KNOWN_CONTENT;
+}
+
+/** Whether a data type holds real numbers, of which there are gradients. */
+export function isFloat({ dataType }: Pick<TensorType, 'dataType'>): boolean {
+  return dataType === 'float32' || dataType === 'float16' || dataType === 'float64';
 }
 
 /** Number of elements of a static shape; 1 for a scalar. */
@@ -236,12 +303,21 @@ export function topologicalOrder(values: readonly Value[]): Node[] {
 
 // --- internal ---
 
+const LARGEST_KNOWN_CONTENT = 4096;
+/** Contents that were asked for; values never change. */
+const KNOWN = new WeakMap<Value, readonly Dimension[] | undefined>();
+
 function typedArray(values: readonly number[], dataType: DataType): TensorData {
   switch (dataType) {
     case 'float32':
       return Float32Array.from(values);
+    case 'float64':
+      return Float64Array.from(values);
+    case 'int8':
+      return Int8Array.from(values);
     case 'int64':
-      return BigInt64Array.from(values, (value) => BigInt(value));
+      // "To the end" is the largest int64, which as a number rounds up to 2⁶³ and must not wrap around.
+      return BigInt64Array.from(values, (value) => (value >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(value)));
     case 'int32':
       return Int32Array.from(values);
     case 'uint8':

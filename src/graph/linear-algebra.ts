@@ -93,11 +93,16 @@ const Gemm: Operator = {
     const alpha = Number(attributes.alpha ?? 1);
     const beta = Number(attributes.beta ?? 1);
     const g = outputGradients[0] as Value;
-    const transposed = (x: Value, flag: unknown) => (flag === 1 ? matrixTranspose(x) : x);
+    const isTransposed = { a: attributes.transA === 1, b: attributes.transB === 1 };
+    // The product that gives the gradient as the input lies, so that no large matrix is transposed.
     const gradientA = () =>
-      transposed(matmul(g, matrixTranspose(transposed(b, attributes.transB))), attributes.transA);
+      isTransposed.a
+        ? matmul(isTransposed.b ? matrixTranspose(b) : b, matrixTranspose(g))
+        : matmul(g, isTransposed.b ? b : matrixTranspose(b));
     const gradientB = () =>
-      transposed(matmul(matrixTranspose(transposed(a, attributes.transA)), g), attributes.transB);
+      isTransposed.b
+        ? matmul(matrixTranspose(g), isTransposed.a ? matrixTranspose(a) : a)
+        : matmul(isTransposed.a ? a : matrixTranspose(a), g);
     return [
       isNeeded[0] ? scale(gradientA(), alpha) : undefined,
       isNeeded[1] ? scale(gradientB(), alpha) : undefined,

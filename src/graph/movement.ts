@@ -1,22 +1,28 @@
 /**
  * Operators that move elements without computing: reshape, transpose, expand, slice, pad, concatenate, split.
- * Their shapes, axes and bounds are inputs in ONNX; here they must be constants.
+ * Their shapes, axes and bounds are inputs in ONNX; here they must be known when the graph is built (`knownContent`).
  */
 import { ShapeError } from '../util/index.js';
+import { addDimensions, divideDimensions, productOf, symbolicRange } from './dimensions.js';
+import { add } from './elementwise.js';
 import {
   apply,
   applyAll,
   constant,
   constantIntegers,
+  type DataType,
   type Dimension,
   formatShape,
   int64,
+  knownContent,
   type Operator,
   sizeOf,
   staticShape,
   type Value,
 } from './ir.js';
-import { atMost, broadcastShapes, normalizeAxis, required, sameDataType, sumTo } from './shapes.js';
+import { knownMovement, knownUnchanged } from './known.js';
+import { reduceSum } from './reduction.js';
+import { broadcastShapes, normalizeAxis, required, sameDataType, sumTo } from './shapes.js';
 
 /**
  * The same elements in another shape. One size may be −1 (whatever remains); 0 keeps the input's size at that place,
@@ -37,6 +43,13 @@ export const transpose = (x: Value, order?: readonly number[]): Value => {
 /** Repeats along axes of size 1 (and new leading axes) to the shape. */
 export const expand = (x: Value, shape: readonly number[]): Value =>
   formatShape(x.shape) === formatShape(shape) ? x : apply(Expand, [x, int64(shape)]);
+
+/** A tensor of zeros, which a file holds as one number. */
+export const zeros = (dataType: DataType, shape: readonly number[]): Value =>
+  expand(constant(0, [], { dataType }), shape);
+
+/** Broadcasts to a shape that is a value: int64 [rank], known when the graph is built. */
+export const expandTo = (x: Value, shape: Value): Value => apply(Expand, [x, shape]);
 
 /** Joins along an axis. */
 export const concat = (values: readonly Value[], axis: number): Value =>
@@ -89,15 +102,28 @@ export const split = (x: Value, sizes: readonly number[], axis: number): readonl
 function constantInput(value: Value | undefined, name: string, what: string): number[] {
   const integers = constantIntegers(value);
   if (integers === undefined)
-    throw new ShapeError(`${name}: ${what} must be constant, got a computed value.`);
+    throw new ShapeError(`${name}: ${what} must be known when the graph is built, got ${described(value)}.`);
   return integers;
+}
+
+/** The same, where names of sizes may be among the numbers. */
+function knownInput(value: Value | undefined, name: string, what: string): readonly Dimension[] {
+  const content = knownContent(value);
+  if (content === undefined)
+    throw new ShapeError(`${name}: ${what} must be known when the graph is built, got ${described(value)}.`);
+  return content;
+}
+
+function described(value: Value | undefined): string {
+  const content = knownContent(value);
+  return content === undefined ? 'a computed value' : formatShape(content);
 }
 
 const Reshape: Operator = {
   name: 'Reshape',
   infer(inputs, attributes) {
     const x = required(inputs[0], 'Reshape', 0);
-    const wanted = constantInput(inputs[1], 'Reshape', 'the shape');
+    const wanted = knownInput(inputs[1], 'Reshape', 'the shape');
     const shape: Dimension[] = wanted.map((size, axis) => {
       if (size !== 0 || attributes.allowzero === 1) return size;
       const kept = x.shape[axis];
@@ -112,29 +138,20 @@ const Reshape: Operator = {
       new ShapeError(
         `Reshape: the number of elements must stay, got ${formatShape(x.shape)} to [${wanted.join(', ')}].`,
       );
-    // Named dimensions that are kept on both sides cancel; what is left must be numbers.
-    const named = (list: readonly Dimension[]) => list.filter((dimension) => typeof dimension === 'string');
-    const numbers = (list: readonly Dimension[]) =>
-      sizeOf(list.filter((dimension) => typeof dimension === 'number' && dimension !== -1) as number[]);
+    const size = productOf(x.shape);
     const hole = shape.indexOf(-1);
-    if (named(x.shape).join() === named(shape).join()) {
-      if (hole >= 0) {
-        const rest = numbers(shape);
-        const size = rest === 0 ? 0 : numbers(x.shape) / rest;
-        if (!Number.isInteger(size)) throw fail();
-        shape[hole] = size;
-      } else if (numbers(x.shape) !== numbers(shape)) throw fail();
-    } else if (hole >= 0 && named(shape).length === 0 && named(x.shape).length === 1) {
-      const rest = numbers(shape);
-      const factor = numbers(x.shape) / rest;
-      if (!Number.isInteger(factor)) throw fail();
-      shape[hole] = factor === 1 ? (named(x.shape)[0] as string) : `${factor}*${named(x.shape)[0]}`;
-    } else throw fail();
+    if (hole >= 0) {
+      const rest = productOf(shape.filter((_, axis) => axis !== hole));
+      const remaining = rest === 0 ? 0 : divideDimensions(size, rest);
+      if (remaining === undefined) throw fail();
+      shape[hole] = remaining;
+    } else if (productOf(shape) !== size) throw fail();
     return [{ dataType: x.dataType, shape }];
   },
   vjp({ inputs, outputGradients }) {
     return [reshapeExactly(outputGradients[0] as Value, staticShape(inputs[0] as Value, 'Reshape'))];
   },
+  known: knownUnchanged,
 };
 
 const Transpose: Operator = {
@@ -158,6 +175,10 @@ const Transpose: Operator = {
     const inverse = order.map((_, axis) => order.indexOf(axis));
     return [transpose(outputGradients[0] as Value, inverse)];
   },
+  known: knownMovement((index, { attributes }) => {
+    const order = attributes.perm as readonly number[] | undefined;
+    return index.map((_, axis) => index[order?.indexOf(axis) ?? index.length - 1 - axis] as number);
+  }),
 };
 
 const Expand: Operator = {
@@ -167,13 +188,19 @@ const Expand: Operator = {
     return [
       {
         dataType: x.dataType,
-        shape: broadcastShapes(x.shape, constantInput(inputs[1], 'Expand', 'the shape'), 'Expand'),
+        shape: broadcastShapes(x.shape, knownInput(inputs[1], 'Expand', 'the shape'), 'Expand'),
       },
     ];
   },
   vjp({ inputs, outputGradients }) {
     return [sumTo(outputGradients[0] as Value, (inputs[0] as Value).shape)];
   },
+  known: knownMovement((index, { inputs }) => {
+    const { shape } = inputs[0] as Value;
+    return shape.map((size, axis) =>
+      size === 1 ? 0 : (index[index.length - shape.length + axis] as number),
+    );
+  }),
 };
 
 const Concat: Operator = {
@@ -192,10 +219,7 @@ const Concat: Operator = {
           `Concat: shapes must agree outside axis ${axis}, got ${formatShape(first.shape)} and ${formatShape(value.shape)}.`,
         );
       }
-      const before = shape[axis] as Dimension;
-      const added = value.shape[axis] as Dimension;
-      shape[axis] =
-        typeof before === 'number' && typeof added === 'number' ? before + added : `${before}+${added}`;
+      shape[axis] = addDimensions(shape[axis] as Dimension, value.shape[axis] as Dimension);
     }
     return [{ dataType: sameDataType(inputs, 'Concat'), shape }];
   },
@@ -207,6 +231,19 @@ const Concat: Operator = {
       values.map((value) => staticShape(value, 'Concat')[axis] as number),
       axis,
     );
+  },
+  known({ inputs, attributes }, contents) {
+    if (contents.includes(undefined)) return undefined;
+    const values = inputs as readonly Value[];
+    const axis = normalizeAxis(Number(attributes.axis), (values[0] as Value).rank, 'Concat');
+    const sizes = values.map(({ shape }) => sizeOf((shape as readonly number[]).slice(axis)));
+    const rows = sizeOf(((values[0] as Value).shape as readonly number[]).slice(0, axis));
+    return Array.from({ length: rows }, (_, row) =>
+      contents.flatMap((content, i) => {
+        const size = sizes[i] as number;
+        return (content as readonly Dimension[]).slice(row * size, (row + 1) * size);
+      }),
+    ).flat();
   },
 };
 
@@ -231,16 +268,16 @@ function resolveRange(
 
 interface ResolvedSlice {
   readonly axis: number;
-  readonly size: number;
+  readonly size: Dimension;
   readonly first: number;
-  readonly count: number;
+  readonly count: Dimension;
   readonly step: number;
 }
 
 function resolveSlice(inputs: readonly (Value | undefined)[]): ResolvedSlice[] {
   const x = required(inputs[0], 'Slice', 0);
-  const starts = constantInput(inputs[1], 'Slice', 'starts');
-  const ends = constantInput(inputs[2], 'Slice', 'ends');
+  const starts = knownInput(inputs[1], 'Slice', 'starts');
+  const ends = knownInput(inputs[2], 'Slice', 'ends');
   const axes = inputs[3] === undefined ? starts.map((_, i) => i) : constantInput(inputs[3], 'Slice', 'axes');
   const steps = inputs[4] === undefined ? starts.map(() => 1) : constantInput(inputs[4], 'Slice', 'steps');
   if (ends.length !== starts.length || axes.length !== starts.length || steps.length !== starts.length) {
@@ -251,12 +288,20 @@ function resolveSlice(inputs: readonly (Value | undefined)[]): ResolvedSlice[] {
   if (steps.includes(0)) throw new ShapeError('Slice: steps must not be 0, got 0.');
   return axes.map((given, i) => {
     const axis = normalizeAxis(given, x.rank, 'Slice');
-    const size = x.shape[axis];
-    if (typeof size !== 'number') {
-      throw new ShapeError(`Slice: the size along axis ${axis} must be known, got '${size}'.`);
-    }
+    const size = x.shape[axis] as Dimension;
+    const start = starts[i] as Dimension;
+    const end = ends[i] as Dimension;
     const step = steps[i] as number;
-    return { axis, size, step, ...resolveRange(size, starts[i] as number, ends[i] as number, step) };
+    if (typeof size === 'number' && typeof start === 'number' && typeof end === 'number') {
+      return { axis, size, step, ...resolveRange(size, start, end, step) };
+    }
+    const count = symbolicRange(size, start, end, step);
+    if (count === undefined) {
+      throw new ShapeError(
+        `Slice: the size along axis ${axis} must be known where steps are not 1, got '${size}'.`,
+      );
+    }
+    return { axis, size, step, first: Number.NaN, count };
   });
 }
 
@@ -271,10 +316,13 @@ const Slice: Operator = {
   /** Puts the gradient back between zeros: for steps over one, each element first gets zeros behind it. */
   vjp({ inputs, outputGradients }) {
     const x = inputs[0] as Value;
-    const zeros = () => x.shape.map(() => 0);
+    const shape = staticShape(x, 'Slice');
+    const zeros = () => shape.map(() => 0);
     let gradient = outputGradients[0] as Value;
-    for (const { axis, size, first, count, step } of resolveSlice(inputs)) {
-      if (count === 0) return [expand(constant(0, [], { dataType: x.dataType }), staticShape(x, 'Slice'))];
+    for (const { axis, first, count: given, step } of resolveSlice(inputs)) {
+      const size = shape[axis] as number;
+      const count = given as number;
+      if (count === 0) return [expand(constant(0, [], { dataType: x.dataType }), shape)];
       let lowest = first;
       if (step < 0) {
         gradient = reverse(gradient, [axis]);
@@ -302,56 +350,104 @@ const Slice: Operator = {
     }
     return [gradient];
   },
+  known: knownMovement((index, { inputs }) => {
+    const from = [...index];
+    for (const { axis, first, step } of resolveSlice(inputs))
+      from[axis] = first + (index[axis] as number) * step;
+    return from;
+  }),
 };
+
+/** Elements before and after each axis: with the input `axes` (opset 18), only those axes are told. */
+function padsOf(inputs: readonly (Value | undefined)[], rank: number): { low: number[]; high: number[] } {
+  const pads = constantInput(inputs[1], 'Pad', 'pads');
+  const axes =
+    inputs[3] === undefined
+      ? Array.from({ length: rank }, (_, axis) => axis)
+      : constantInput(inputs[3], 'Pad', 'axes').map((axis) => normalizeAxis(axis, rank, 'Pad'));
+  if (pads.length !== 2 * axes.length) {
+    throw new ShapeError(
+      `Pad: pads must have ${2 * axes.length} numbers for ${axes.length} axes, got ${pads.length}.`,
+    );
+  }
+  const low = Array.from({ length: rank }, () => 0);
+  const high = [...low];
+  axes.forEach((axis, i) => {
+    low[axis] = pads[i] as number;
+    high[axis] = pads[i + axes.length] as number;
+  });
+  return { low, high };
+}
 
 const Pad: Operator = {
   name: 'Pad',
   infer(inputs, attributes) {
     const x = required(inputs[0], 'Pad', 0);
-    if ((attributes.mode ?? 'constant') !== 'constant') {
-      throw new ShapeError(`Pad: the mode must be 'constant', got '${attributes.mode}'.`);
+    const mode = attributes.mode ?? 'constant';
+    if (mode !== 'constant' && mode !== 'reflect' && mode !== 'edge') {
+      throw new ShapeError(`Pad: the mode must be 'constant', 'reflect' or 'edge', got '${mode}'.`);
     }
-    atMost(inputs, 3, 'Pad'); // opset 18 also has axes
-    const pads = constantInput(inputs[1], 'Pad', 'pads');
-    if (pads.length !== 2 * x.rank) {
-      throw new ShapeError(
-        `Pad: pads must have ${2 * x.rank} numbers for rank ${x.rank}, got ${pads.length}.`,
-      );
-    }
+    const { low, high } = padsOf(inputs, x.rank);
     const shape = x.shape.map((size, axis) => {
-      const extra = (pads[axis] as number) + (pads[axis + x.rank] as number);
-      if (extra === 0) return size;
+      const [before, after] = [low[axis] as number, high[axis] as number];
+      const extra = before + after;
+      if (before === 0 && after === 0) return size;
       if (typeof size !== 'number') {
         throw new ShapeError(`Pad: the size along axis ${axis} must be known, got '${size}'.`);
       }
       if (size + extra < 0) {
         throw new ShapeError(`Pad: axis ${axis} must not lose more than its size ${size}, got ${extra}.`);
       }
+      if (mode !== 'constant' && Math.min(before, after) < 0) {
+        throw new ShapeError(
+          `Pad: mode '${mode}' must not take elements away, got ${Math.min(before, after)}.`,
+        );
+      }
+      const most = mode === 'reflect' ? size - 1 : mode === 'edge' && size === 0 ? 0 : Infinity;
+      if (Math.max(before, after) > most) {
+        throw new ShapeError(
+          `Pad: mode '${mode}' must add at most ${most} along axis ${axis} of size ${size}, got ${Math.max(before, after)}.`,
+        );
+      }
       return size + extra;
     });
     return [{ dataType: x.dataType, shape }];
   },
-  vjp({ inputs, outputGradients }) {
+  vjp({ inputs, attributes, outputGradients }) {
     const x = inputs[0] as Value;
     const shape = staticShape(x, 'Pad');
-    const pads = constantInput(inputs[1], 'Pad', 'pads');
-    const g = outputGradients[0] as Value;
+    const { low, high } = padsOf(inputs, x.rank);
+    let g = outputGradients[0] as Value;
     // Negative pads cut; the gradient of a cut is a pad.
-    const ranges: SliceRange[] = [];
-    const before = shape.map(() => 0);
-    const after = shape.map(() => 0);
-    shape.forEach((_, axis) => {
-      const low = pads[axis] as number;
-      const high = pads[axis + x.rank] as number;
-      if (low > 0 || high > 0) {
-        ranges.push({ axis, start: Math.max(low, 0), end: (g.shape[axis] as number) - Math.max(high, 0) });
+    shape.forEach((size, axis) => {
+      const [before, after] = [low[axis] as number, high[axis] as number];
+      if (before === 0 && after === 0) return;
+      const length = g.shape[axis] as number;
+      const inner = slice(g, [{ axis, start: Math.max(before, 0), end: length - Math.max(after, 0) }]);
+      const sum = [padAxis(inner, axis, Math.max(-before, 0), Math.max(-after, 0))];
+      if (attributes.mode === 'reflect' || attributes.mode === 'edge') {
+        const isEdge = attributes.mode === 'edge';
+        const copied = (part: Value, first: number) => {
+          const folded = isEdge ? reduceSum(part, [axis], { keepDimensions: true }) : reverse(part, [axis]);
+          return padAxis(folded, axis, first, size - first - (folded.shape[axis] as number));
+        };
+        if (before > 0) sum.push(copied(slice(g, [{ axis, end: before }]), isEdge ? 0 : 1));
+        if (after > 0) {
+          sum.push(copied(slice(g, [{ axis, start: length - after }]), isEdge ? size - 1 : size - 1 - after));
+        }
       }
-      before[axis] = Math.max(-low, 0);
-      after[axis] = Math.max(-high, 0);
+      g = sum.reduce(add);
     });
-    return [pad(ranges.length === 0 ? g : slice(g, ranges), before, after)];
+    return [g];
   },
 };
+
+const padAxis = (x: Value, axis: number, before: number, after: number): Value =>
+  pad(
+    x,
+    x.shape.map((_, i) => (i === axis ? before : 0)),
+    x.shape.map((_, i) => (i === axis ? after : 0)),
+  );
 
 const Split: Operator = {
   name: 'Split',

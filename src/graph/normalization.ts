@@ -4,7 +4,18 @@
  * and is lowered to inference operators before the graph is serialised.
  */
 import { GraphError, ShapeError } from '../util/index.js';
-import { add, divide, maximum, multiply, negate, scale, shift, squareRoot, subtract } from './elementwise.js';
+import {
+  add,
+  divide,
+  maximum,
+  multiply,
+  negate,
+  scale,
+  shift,
+  square,
+  squareRoot,
+  subtract,
+} from './elementwise.js';
 import {
   apply,
   applyAll,
@@ -17,7 +28,7 @@ import {
   type Value,
 } from './ir.js';
 import { reshape } from './movement.js';
-import { reduceMean, reduceSum } from './reduction.js';
+import { reduceMean, reduceSum, sumByChannel } from './reduction.js';
 import { normalizeAxis, required, sumTo } from './shapes.js';
 
 /**
@@ -70,44 +81,16 @@ export const layerNormalization = (x: Value, weight: Value, bias?: Value, axis =
     epsilon,
   })[0] as Value;
 
-/**
- * Group normalisation (Wu & He 2018, arXiv 1803.08494): each picture's channels in `groups`, each group normalised
- * over its channels and pixels, then scaled and shifted a channel.
- * @param x [N, C, H, W]
- */
-export function groupNormalization(
-  x: Value,
-  weight: Value,
-  bias: Value,
-  groups: number,
-  epsilon = 1e-5,
-): Value {
-  const [, channels, height, width] = x.shape as readonly [Dimension, number, number, number];
-  if (channels % groups !== 0) {
-    throw new ShapeError(`groupNormalization: groups must divide the ${channels} channels, got ${groups}.`);
-  }
-  const size = (channels / groups) * height * width;
-  const ones = constant(new Float32Array(size).fill(1), [size]);
-  // A 0 keeps the batch, whose size may be unknown.
-  const normalized = layerNormalization(reshape(x, [0, groups, size]), ones, undefined, 2, epsilon);
-  const perChannel = (value: Value) => reshape(value, [1, channels, 1, 1]);
-  return add(
-    multiply(reshape(normalized, [0, channels, height, width]), perChannel(weight)),
-    perChannel(bias),
-  );
+/** Rows (along the last axis) scaled to Euclidean length 1; a zero row stays zero. */
+export function unitLength(x: Value): Value {
+  const squares = reduceSum(square(x), [-1], { keepDimensions: true });
+  return divide(x, squareRoot(shift(squares, 1e-12)));
 }
 
 // --- operators ---
 
 const channelShape = (x: Value): number[] =>
   x.shape.map((dimension, axis) => (axis === 1 ? Number(dimension) : 1));
-
-/** Sum over all axes but the second. Innermost axes first: onnxruntime is three times faster so than all at once. */
-function sumByChannel(x: Value): Value {
-  if (x.rank === 2) return reduceSum(x, [0]);
-  const [batch, channels] = x.shape as readonly number[];
-  return reduceSum(reduceSum(reshape(x, [batch as number, channels as number, -1]), [2]), [0]);
-}
 
 const BatchNormalization: Operator = {
   name: 'BatchNormalization',
@@ -200,6 +183,7 @@ function affine(x: Value, slope: Value, offset: Value): Value {
 
 const LayerNormalization: Operator = {
   name: 'LayerNormalization',
+  optionalOutputs: true,
   infer(inputs, attributes) {
     const x = required(inputs[0], 'LayerNormalization', 0);
     const axis = normalizeAxis(Number(attributes.axis ?? -1), x.rank, 'LayerNormalization');

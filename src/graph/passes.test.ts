@@ -7,21 +7,54 @@ import {
   exponential,
   identity,
   multiply,
+  negate,
   scale,
   stopGradient,
   subtract,
 } from './elementwise.js';
 import { applyAll, buildGraph, constant, type Graph, input, type Value } from './ir.js';
+import { matmul } from './linear-algebra.js';
 import { batchNormalizationTraining } from './normalization.js';
 import { operators } from './operators.js';
 import { lower, mergeDuplicates, prepare } from './passes.js';
 import { print } from './print.js';
 import { reduceSum } from './reduction.js';
+import { substitute } from './rewrite.js';
 import { verify } from './verify.js';
 
 const x = input('x', 'float32', [4]);
 const NUMBERS = { x: [0.5, -1, 2, 3] };
 const namesOf = (graph: Graph) => graph.nodes.map(({ operator }) => operator.name);
+
+describe('substitute', () => {
+  it('computes the same from other values, with shapes inferred again', async () => {
+    const open = input('open', 'float32', ['N', 2]);
+    const w = constant([1, 2, 3, 4], [2, 2]);
+    const y = exponential(matmul(open, w));
+    const fixed = input('fixed', 'float32', [1, 2]);
+    const v = input('v', 'float32', [2, 2]);
+    const [z] = substitute(
+      [y],
+      new Map([
+        [open, fixed],
+        [w, v],
+      ]),
+    ) as [Value];
+    expect(y.shape).toEqual(['N', 2]);
+    expect(z.shape).toEqual([1, 2]);
+    const results = await runGraph(buildGraph([fixed, v], { z }), { fixed: [1, -1], v: [1, 0, 1, 3] });
+    expect(results.z?.[0]).toBeCloseTo(1, 6);
+    expect(results.z?.[1]).toBeCloseTo(Math.exp(-3), 6);
+  });
+
+  it('leaves alone what does not change, and what stands behind a replacement', () => {
+    const y = exponential(add(x, x));
+    expect(substitute([y], new Map())).toEqual([y]);
+    const middle = add(x, x);
+    const [z] = substitute([negate(middle)], new Map([[middle, x]])) as [Value];
+    expect(z.origin.kind === 'node' && z.origin.node.inputs).toEqual([x]);
+  });
+});
 
 describe('mergeDuplicates', () => {
   it('computes once what is written twice', () => {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { add, clip, exponential } from './elementwise.js';
+import { clip } from './activation.js';
+import { add, exponential } from './elementwise.js';
 import { applyAll, buildGraph, constant, input, int64 } from './ir.js';
 import { matmul } from './linear-algebra.js';
 import { split } from './movement.js';

@@ -32,6 +32,11 @@ export function printNode(node: Node, nameOf: (value: Value) => string): string 
   return `${outputs.join(', ')} = ${node.operator.name}(${[...inputs, ...attributes].join(', ')})`;
 }
 
+/** `operator TopK` or, where a file named it, `node '/head/topk' (TopK)`. */
+export function describeNode({ name, operator }: Node): string {
+  return name === undefined ? `operator ${operator.name}` : `node '${name}' (${operator.name})`;
+}
+
 // --- internal ---
 
 const LONGEST_SHOWN_CONSTANT = 8;

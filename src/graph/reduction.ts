@@ -9,7 +9,9 @@ import {
   exponential,
   masked as maskedGradient,
   multiply,
+  negate,
   scale,
+  sign,
   subtract,
 } from './elementwise.js';
 import {
@@ -53,6 +55,16 @@ export const reduceMax = (x: Value, axes: Axes, options?: ReductionOptions): Val
 export const reduceMin = (x: Value, axes: Axes, options?: ReductionOptions): Value =>
   reduce(ReduceMin, x, axes, options);
 
+/**
+ * Sum over all axes but the second: `[N, C, …] → [C]`. Innermost axes first: onnxruntime is three times faster so than
+ * all at once.
+ */
+export function sumByChannel(x: Value): Value {
+  if (x.rank === 2) return reduceSum(x, [0]);
+  const [batch, channels, ...spatial] = staticShape(x, 'sumByChannel') as [number, number, ...number[]];
+  return reduceSum(reduceSum(reshapeExactly(x, [batch, channels, sizeOf(spatial)]), [2]), [0]);
+}
+
 /** Softmax along one axis. */
 export const softmax = (x: Value, axis = -1): Value =>
   apply(Softmax, [x], { axis: normalizeAxis(axis, x.rank, 'Softmax') });
@@ -85,7 +97,9 @@ function reducedAxes(inputs: readonly (Value | undefined)[], attributes: Attribu
   if (inputs[1] === undefined)
     return attributes.noop_with_empty_axes === 1 ? [] : x.shape.map((_, axis) => axis);
   const axes = constantIntegers(inputs[1]);
-  if (axes === undefined) throw new ShapeError(`${name}: axes must be constant, got a computed value.`);
+  if (axes === undefined) {
+    throw new ShapeError(`${name}: axes must be known when the graph is built, got a computed value.`);
+  }
   if (axes.length === 0 && attributes.noop_with_empty_axes !== 1) return x.shape.map((_, axis) => axis);
   return axes.map((axis) => normalizeAxis(axis, x.rank, name));
 }
@@ -141,6 +155,15 @@ const ReduceMean = reduction('ReduceMean', ({ x, g, count }) =>
 );
 const ReduceSumSquare = reduction('ReduceSumSquare', ({ x, g }) => multiply(scale(g, 2), x));
 const ReduceL2 = reduction('ReduceL2', ({ x, y, g }) => multiply(divide(g, y), x));
+const ReduceL1 = reduction('ReduceL1', ({ x, g }) => multiply(g, sign(x)));
+const ReduceLogSum = reduction('ReduceLogSum', ({ x, y, g }) =>
+  expand(multiply(g, exponential(negate(y))), staticShape(x, 'ReduceLogSum')),
+);
+const ReduceLogSumExp = reduction('ReduceLogSumExp', ({ x, y, g }) =>
+  multiply(g, exponential(subtract(x, y))),
+);
+/** Without a gradient: the quotient of product and element would be wrong at 0. */
+const ReduceProd: Operator = { ...reduction('ReduceProd', ({ g }) => g), vjp: 'none' };
 const ReduceMax = reduction('ReduceMax', extremeGradient);
 const ReduceMin = reduction('ReduceMin', extremeGradient);
 
@@ -166,6 +189,37 @@ const LogSoftmax = softmaxLike('LogSoftmax', (y, g, axis) =>
   subtract(g, multiply(exponential(y), reduceSum(g, [axis], { keepDimensions: true }))),
 );
 
+const Hardmax: Operator = { ...softmaxLike('Hardmax', (y) => y), vjp: 'zero' };
+
+/** Divides by the length (p 2) or the sum of absolute values (p 1) along an axis; not differentiable at zero. */
+const LpNormalization: Operator = {
+  ...softmaxLike('LpNormalization', (y) => y),
+  vjp({ inputs, outputs, attributes, outputGradients }) {
+    const [x, y, g] = [inputs[0], outputs[0], outputGradients[0]] as [Value, Value, Value];
+    const axes = [normalizeAxis(Number(attributes.axis ?? -1), x.rank, 'LpNormalization')];
+    const isLength = Number(attributes.p ?? 2) === 2;
+    const norm = reduce(isLength ? ReduceL2 : ReduceL1, x, axes, { keepDimensions: true });
+    const along = reduceSum(multiply(g, y), axes, { keepDimensions: true });
+    return [divide(subtract(g, multiply(isLength ? y : sign(x), along)), norm)];
+  },
+};
+
+/** Sums of the elements up to each along an axis (an input): without it when `exclusive`, from the end when `reverse`. */
+const CumSum: Operator = {
+  name: 'CumSum',
+  infer(inputs) {
+    const { dataType, shape } = required(inputs[0], 'CumSum', 0);
+    required(inputs[1], 'CumSum', 1);
+    return [{ dataType, shape }];
+  },
+  vjp: ({ inputs, attributes, outputGradients }) => [
+    apply(CumSum, [outputGradients[0], inputs[1]], {
+      ...attributes,
+      reverse: attributes.reverse === 1 ? 0 : 1,
+    }),
+  ],
+};
+
 export const reductionOperators = {
   ReduceSum,
   ReduceMean,
@@ -175,4 +229,11 @@ export const reductionOperators = {
   ReduceMin,
   Softmax,
   LogSoftmax,
+  ReduceL1,
+  ReduceLogSum,
+  ReduceLogSumExp,
+  ReduceProd,
+  Hardmax,
+  LpNormalization,
+  CumSum,
 } satisfies Record<string, Operator>;

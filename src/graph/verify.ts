@@ -52,6 +52,8 @@ export function verify(graph: Graph): Graph {
 const ARRAY_CLASSES = {
   float32: Float32Array,
   float16: Uint16Array,
+  float64: Float64Array,
+  int8: Int8Array,
   int64: BigInt64Array,
   int32: Int32Array,
   uint8: Uint8Array,
