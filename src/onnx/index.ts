@@ -1,3 +1,13 @@
-export { type ReadModel, readModel } from './read.js';
+export { externalFiles } from './external-files.js';
+export { type FileSummary, type NamedType, summarizeFile } from './file-summary.js';
+export { type FoldOptions, foldConstants } from './fold-constants.js';
+export { type HalfPrecision, withHalfPrecisionWeights } from './half-precision.js';
+export { type ModelHeader, modelHeader } from './header.js';
+export { inferTypes } from './infer-types.js';
+export { type QuantizedGraph, quantizeDynamically } from './quantize.js';
+export { type ReadModel, type ReadOptions, readModel } from './read.js';
+export { readModelFile } from './read-file.js';
 export * from './session.js';
+export { toFloat32 } from './to-float32.js';
+export { MODEL_VARIANTS, type ModelVariant, type SmallerModel, smallerModel } from './variants.js';
 export * from './write.js';

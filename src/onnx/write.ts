@@ -2,7 +2,6 @@
  * Graphs to ONNX files: opset 18, IR version 8, constants as initialisers.
  */
 import {
-  type AttributeValue,
   type Graph,
   type Node,
   ONNX_DATA_TYPES,
@@ -11,10 +10,10 @@ import {
   type Value,
   verify,
 } from '../graph/index.js';
-import { GraphError } from '../util/index.js';
+import { GraphError, packageVersion } from '../util/index.js';
+import { attributeMessage, opaqueAttributeMessage } from './attributes.js';
 import {
-  ATTRIBUTE_TYPES,
-  type AttributeMessage,
+  type Encodable,
   type ModelMessage,
   ModelProto,
   type NodeMessage,
@@ -24,7 +23,12 @@ import {
 /** The operator set version that is written. */
 export const OPSET_VERSION = 18;
 
-const IR_VERSION = 8;
+/** The format's version that each later operator set came with. */
+const IR_VERSIONS = [
+  { opset: 21, irVersion: 10 },
+  { opset: 19, irVersion: 9 },
+  { opset: 0, irVersion: 8 },
+];
 /** A protobuf message cannot be larger. */
 const LARGEST_FILE_BYTES = 2 ** 31 - 1;
 
@@ -46,7 +50,7 @@ export function writeModel(
 ): Uint8Array {
   const prepared = verify(prepare(verify(graph)));
   const names = nameValues(prepared);
-  const initializers: TensorMessage[] = [];
+  const initializers: Encodable<TensorMessage>[] = [];
   const written = new Set<Value>();
   const nameOf = (value: Value): string => {
     const known = names.get(value);
@@ -58,7 +62,9 @@ export function writeModel(
     return known;
   };
 
-  const nodes = prepared.nodes.map((node) => nodeMessage(node, nameOf));
+  const used = new Set<Value | undefined>(prepared.nodes.flatMap(({ inputs }) => inputs));
+  for (const { value } of prepared.outputs) used.add(value);
+  const nodes = prepared.nodes.map((node) => nodeMessage(node, nameOf, used));
   for (const { name: outputName, value } of prepared.outputs) {
     if (names.get(value) !== outputName) {
       nodes.push({
@@ -72,11 +78,13 @@ export function writeModel(
     }
   }
 
-  const message: ModelMessage = {
-    irVersion: IR_VERSION,
+  const opsetImport = operatorSets(prepared);
+  const newest = opsetImport.find(({ domain }) => domain === '')?.version ?? OPSET_VERSION;
+  const message: Encodable<ModelMessage> = {
+    irVersion: IR_VERSIONS.find(({ opset }) => newest >= opset)?.irVersion as number,
     producerName: 'semblance',
-    producerVersion: '0.1',
-    opsetImport: [{ domain: '', version: OPSET_VERSION }],
+    producerVersion: packageVersion(),
+    opsetImport,
     metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
     graph: {
       name,
@@ -94,9 +102,6 @@ export function writeModel(
 }
 
 // --- internal ---
-
-/** Attributes that ONNX declares as floats; all other numbers are integers. */
-const FLOAT_ATTRIBUTES: ReadonlySet<string> = new Set(['alpha', 'beta', 'epsilon', 'gamma', 'momentum']);
 
 function nameValues(graph: Graph): Map<Value, string> {
   const names = new Map<Value, string>();
@@ -125,28 +130,45 @@ function nameValues(graph: Graph): Map<Value, string> {
   return names;
 }
 
-function nodeMessage(node: Node, nameOf: (value: Value) => string): NodeMessage {
+/** The standard operator set, later where a node that is only carried along needs it, and the others' versions. */
+function operatorSets(graph: Graph): { domain: string; version: number }[] {
+  const versions = new Map([['', OPSET_VERSION]]);
+  for (const { operator } of graph.nodes) {
+    if (operator.opaque === undefined) continue;
+    const { domain, version } = operator.opaque;
+    versions.set(domain, Math.max(version, versions.get(domain) ?? 0));
+  }
+  return [...versions].map(([domain, version]) => ({ domain, version }));
+}
+
+function nodeMessage(
+  node: Node,
+  nameOf: (value: Value) => string,
+  used: ReadonlySet<Value | undefined>,
+): Encodable<NodeMessage> {
   const input = node.inputs.map((value) => (value === undefined ? '' : nameOf(value)));
   while (input[input.length - 1] === '') input.pop();
-  const output = node.outputs.map(nameOf);
+  const { opaque, optionalOutputs } = node.operator;
+  // A node's first output names it; of the others, what nothing uses costs time (such as the indices of maxima).
+  const output = node.outputs.map((value, i) => {
+    if (opaque?.absentOutputs?.includes(i)) return '';
+    return i === 0 || optionalOutputs !== true || used.has(value) ? nameOf(value) : '';
+  });
+  while (output[output.length - 1] === '') output.pop();
   return {
     name: `${node.operator.name}_${output[0]}`,
     opType: node.operator.name,
-    domain: '',
+    domain: opaque?.domain ?? '',
     input,
     output,
-    attribute: Object.entries(node.attributes).map(([name, value]) => attributeMessage(name, value)),
+    attribute:
+      opaque === undefined
+        ? Object.entries(node.attributes).map(([name, value]) => attributeMessage(name, value))
+        : opaque.attributes.map(opaqueAttributeMessage),
   };
 }
 
-function attributeMessage(name: string, value: AttributeValue): AttributeMessage {
-  if (typeof value === 'string') return { name, type: ATTRIBUTE_TYPES.string, s: Buffer.from(value) };
-  if (typeof value !== 'number') return { name, type: ATTRIBUTE_TYPES.ints, ints: [...value] };
-  if (FLOAT_ATTRIBUTES.has(name)) return { name, type: ATTRIBUTE_TYPES.float, f: value };
-  return { name, type: ATTRIBUTE_TYPES.int, i: value };
-}
-
-function tensorMessage(value: Value, name: string): TensorMessage {
+function tensorMessage(value: Value, name: string): Encodable<TensorMessage> {
   if (value.origin.kind !== 'constant')
     throw new GraphError('writeModel: internal: an initialiser must be constant.');
   const { data } = value.origin;
