@@ -122,6 +122,6 @@ function vectorParameter(
   });
 }
 
-function runningMean(before: Value, now: Value): Value {
+export function runningMean(before: Value, now: Value): Value {
   return add(scale(before, BATCH_NORM_MOMENTUM), scale(now, 1 - BATCH_NORM_MOMENTUM));
 }

@@ -13,6 +13,7 @@ import {
   reduceSum,
   sizeOf,
   square,
+  unitLength,
   type Value,
 } from '../graph/index.js';
 import { floatTensor, Session, writeModel } from '../onnx/index.js';
@@ -30,7 +31,6 @@ import {
   normalizationLayer,
   normalizePictures,
   residualNetwork,
-  unitLength,
 } from './index.js';
 
 const OPTIONS: MultitaskNetworkOptions = {

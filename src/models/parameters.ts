@@ -12,7 +12,9 @@ import { GraphError, type Random } from '../util/index.js';
 export type Initializer =
   | { readonly kind: 'constant'; readonly value: number }
   /** Normal with standard deviation `gain / √fanIn` (He et al. 2015, arXiv 1502.01852: gain √2 before a ReLU). */
-  | { readonly kind: 'normal'; readonly fanIn: number; readonly gain: number };
+  | { readonly kind: 'normal'; readonly fanIn: number; readonly gain: number }
+  /** The numbers that a file holds. */
+  | { readonly kind: 'given'; readonly data: Float32Array };
 
 export interface Parameter {
   readonly name: string;
@@ -22,6 +24,8 @@ export interface Parameter {
   readonly kind: 'trained' | 'statistic';
   /** Whether weight decay applies: to matrices and kernels, not to norms and biases. */
   readonly isDecayed: boolean;
+  /** Its learning rate as a share of the run's. Default 1. */
+  readonly learningRateScale?: number;
 }
 
 /** Gives a network its parameters as values. */
@@ -76,6 +80,7 @@ export function initializeParameters(
   for (const { name, shape, initializer } of parameters) {
     const data = new Float32Array(sizeOf(shape));
     if (initializer.kind === 'constant') data.fill(initializer.value);
+    else if (initializer.kind === 'given') data.set(initializer.data);
     else {
       const deviation = initializer.gain / Math.sqrt(initializer.fanIn);
       for (let i = 0; i < data.length; i++) data[i] = deviation * random.normal();
