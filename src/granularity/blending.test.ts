@@ -6,6 +6,7 @@ import {
   parseGranularity,
   partScores,
   queryVector,
+  searchVectors,
   storedVectors,
   vectorLayout,
   weightsAt,
@@ -126,6 +127,25 @@ describe('queryVector and partScores', () => {
         const cosine = dot(a.subarray(offset, offset + size), b.subarray(offset, offset + size));
         expect(parts[name]).toBeCloseTo((weights[part] ?? Number.NaN) * cosine, 6);
       });
+    }
+  });
+
+  it('give the same scores as vectors that hold the roots of the weights', () => {
+    const vectors = storedVectors(schema, 4, {
+      embeddings: Float32Array.from({ length: 12 }, (_, i) => ((i * 5) % 7) - 3),
+      attributes: Float32Array.from({ length: 27 }, (_, i) => ((i * 7) % 11) / 11),
+    });
+    for (const weights of defaultLevelWeights(schema, layout)) {
+      const compared = searchVectors(layout, vectors, weights);
+      const row = (of: Float32Array, i: number) => of.subarray(i * layout.size, (i + 1) * layout.size);
+      for (const [i, j] of [
+        [0, 0],
+        [0, 2],
+        [2, 1],
+      ] as const) {
+        const score = dot(queryVector(layout, row(vectors, i), weights), row(vectors, j));
+        expect(dot(row(compared, i), row(compared, j))).toBeCloseTo(score, 6);
+      }
     }
   });
 

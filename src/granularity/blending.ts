@@ -149,6 +149,28 @@ export function queryVector(
 }
 
 /**
+ * Vectors whose dot products are the scores of a search: each part of a stored vector times the root of its weight. With
+ * them a granularity is judged as any embedding is.
+ * @param stored [N, S], from `storedVectors`.
+ * @param weights P weights, from `weightsAt`.
+ * @returns [N, S]
+ */
+export function searchVectors(
+  layout: VectorLayout,
+  stored: Float32Array,
+  weights: readonly number[],
+): Float32Array {
+  checkVector(layout, stored.subarray(0, layout.size), weights);
+  const vectors = new Float32Array(stored.length);
+  layout.parts.forEach(({ offset, size }, part) => {
+    const root = Math.sqrt(weights[part] ?? 0);
+    for (let start = offset; start < stored.length; start += layout.size)
+      for (let i = start; i < start + size; i++) vectors[i] = root * stored[i]!;
+  });
+  return vectors;
+}
+
+/**
  * How a score came about: each part's weighted share of the dot product. The shares add up to the score.
  * @param query [S], from `queryVector`.
  * @param stored [S], of the hit.

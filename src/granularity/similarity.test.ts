@@ -7,7 +7,12 @@ import { runValues } from '../../test/support/run-graph.js';
 import { gradients, input, reduceSum, sigmoid, type Value } from '../graph/index.js';
 import { GraphError, Random } from '../util/index.js';
 import type { AttributeBlock } from './schema.js';
-import { type SimilarityMapping, type SimilaritySource, semanticSimilarity } from './similarity.js';
+import {
+  type SimilarityMapping,
+  type SimilarityOptions,
+  type SimilaritySource,
+  semanticSimilarity,
+} from './similarity.js';
 
 const BLOCKS: readonly AttributeBlock[] = [
   { name: 'colour', kind: 'single', offset: 0, size: 3 },
@@ -22,39 +27,80 @@ interface Numbers {
   readonly probabilities: readonly number[];
 }
 
-/** Cosine of two rows' values of each attribute, averaged over the attributes that both have. */
-function pairSimilarity(values: readonly number[], known: readonly number[], i: number, j: number): number {
-  let sum = 0;
-  let shared = 0;
-  BLOCKS.forEach(({ offset, size }, k) => {
-    const block = (row: number) => values.slice(row * WIDTH + offset, row * WIDTH + offset + size);
-    const [a, b] = [block(i), block(j)];
-    const [lengthA, lengthB] = [Math.hypot(...a), Math.hypot(...b)];
-    const isKnown = known[i * BLOCKS.length + k] === 1 && known[j * BLOCKS.length + k] === 1;
-    if (!isKnown || lengthA === 0 || lengthB === 0) return;
-    sum += a.reduce((dot, value, v) => dot + value * b[v]!, 0) / (lengthA * lengthB);
-    shared++;
+type Form = Omit<SimilarityOptions, 'source' | 'mapping'>;
+
+/** The values of attribute k of every row, centred and weighted by rarity where the form says so. */
+function prepared(values: readonly number[], known: readonly number[], k: number, form: Form): number[][] {
+  const { offset, size, kind } = BLOCKS[k]!;
+  const rows = known.length / BLOCKS.length;
+  const blocks = Array.from({ length: rows }, (_, i) =>
+    values.slice(i * WIDTH + offset, i * WIDTH + offset + size),
+  );
+  const isPresent = blocks.map(
+    (block, i) => known[i * BLOCKS.length + k] === 1 && block.some((value) => value !== 0),
+  );
+  const present = blocks.filter((_, i) => isPresent[i]);
+  const shares = Array.from({ length: size }, (_, v) =>
+    present.length === 0 ? 0 : present.reduce((sum, block) => sum + block[v]!, 0) / present.length,
+  );
+  return blocks.map((block, i) => {
+    if (!isPresent[i]) return [];
+    return block.map((value, v) => {
+      const isWeighted = form.rarity === true && kind === 'multi';
+      const rarity = isWeighted ? Math.sqrt(1 - Math.log(Math.min(1, Math.max(1e-3, shares[v]!)))) : 1;
+      return rarity * (value - (form.centred === true ? shares[v]! : 0));
+    });
   });
-  return shared === 0 ? 0 : sum / shared;
 }
 
-function naive({ labels, known, probabilities }: Numbers, source: SimilaritySource): number[] {
-  const count = labels.length / WIDTH;
+/** Cosines of two rows' values of each attribute, averaged over the attributes that both have. */
+function similarities(values: readonly number[], known: readonly number[], form: Form): number[] {
+  const rows = known.length / BLOCKS.length;
+  const blocks = BLOCKS.map((_, k) => prepared(values, known, k, form));
+  return Array.from({ length: rows * rows }, (_, index) => {
+    const [i, j] = [Math.floor(index / rows), index % rows];
+    let sum = 0;
+    let weights = 0;
+    BLOCKS.forEach(({ name }, k) => {
+      const [a, b] = [blocks[k]![i]!, blocks[k]![j]!];
+      if (a.length === 0 || b.length === 0) return;
+      const weight = form.attributes?.[name] ?? 1;
+      const lengths = Math.max(1e-6, Math.hypot(...a)) * Math.max(1e-6, Math.hypot(...b));
+      sum += (weight * a.reduce((dot, value, v) => dot + value * b[v]!, 0)) / lengths;
+      weights += weight;
+    });
+    return weights === 0 ? 0 : Math.min(1, Math.max(0, sum / weights));
+  });
+}
+
+function naive(
+  { labels, known, probabilities }: Numbers,
+  source: SimilaritySource,
+  form: Form = {},
+): number[] {
   const always = known.map(() => 1);
-  return Array.from({ length: count * count }, (_, index) => {
-    const [i, j] = [Math.floor(index / count), index % count];
-    const ofLabels = pairSimilarity(labels, known, i, j);
-    const ofPredicted = pairSimilarity(probabilities, always, i, j);
-    return { labels: ofLabels, predicted: ofPredicted, blend: (ofLabels + ofPredicted) / 2 }[source];
-  });
+  if (source === 'labels') return similarities(labels, known, form);
+  const predicted = similarities(probabilities, always, form);
+  if (source === 'predicted') return predicted;
+  const given = similarities(labels, known, form);
+  return predicted.map((value, index) => (value + given[index]!) / 2);
 }
 
-async function evaluate(numbers: Numbers, source: SimilaritySource, mapping: SimilarityMapping) {
+async function evaluate(
+  numbers: Numbers,
+  source: SimilaritySource,
+  mapping: SimilarityMapping,
+  form: Form = {},
+) {
   const count = numbers.labels.length / WIDTH;
   const labels = input('labels', 'float32', [count, WIDTH]);
   const known = input('known', 'float32', [count, BLOCKS.length]);
   const probabilities = input('probabilities', 'float32', [count, WIDTH]);
-  const similarity = semanticSimilarity(labels, known, probabilities, BLOCKS, { source, mapping });
+  const similarity = semanticSimilarity(labels, known, probabilities, BLOCKS, {
+    source,
+    mapping,
+    ...form,
+  });
   expect(similarity.shape).toEqual([count, count]);
   const used = source === 'labels' ? [labels, known] : [labels, known, probabilities];
   const given = Object.fromEntries(Object.entries(numbers).slice(0, used.length));
@@ -93,6 +139,25 @@ describe('semanticSimilarity', () => {
         expect(value).toBeCloseTo(got[(index % 7) * 7 + Math.floor(index / 7)]!, 6);
       });
     });
+  });
+
+  it.each<[string, Form]>([
+    ['centred', { centred: true }],
+    ['by rarity', { rarity: true }],
+    ['with weights', { attributes: { colour: 3, shape: 0.5 } }],
+    ['without an attribute', { attributes: { tags: 0 } }],
+    ['all at once', { centred: true, rarity: true, attributes: { colour: 2, shape: 0 } }],
+  ])('%s, as a loop', async (_, form) => {
+    for (const source of ['labels', 'predicted'] as const) {
+      const numbers = drawn(9, 5);
+      expectNear(await evaluate(numbers, source, identity, form), naive(numbers, source, form), 1e-4);
+    }
+  });
+
+  it('refuses weights that leave no attribute', async () => {
+    await expect(
+      evaluate(drawn(3, 6), 'labels', identity, { attributes: { colour: 0, tags: 0, shape: 0 } }),
+    ).rejects.toThrow('at least one attribute must weigh over 0');
   });
 
   it.each<[SimilarityMapping, (g: number) => number]>([

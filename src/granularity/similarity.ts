@@ -15,10 +15,12 @@ import {
   constant,
   divide,
   greater,
+  logarithm,
   matmul,
   matrixTranspose,
   maximum,
   multiply,
+  negate,
   power,
   reduceSum,
   scalarLike,
@@ -29,6 +31,7 @@ import {
   square,
   squareRoot,
   stopGradient,
+  subtract,
   type Value,
 } from '../graph/index.js';
 import { GraphError } from '../util/index.js';
@@ -53,6 +56,20 @@ export interface SimilarityOptions {
   readonly source: SimilaritySource;
   /** Default identity. */
   readonly mapping: SimilarityMapping;
+  /** How many pictures, the first, are compared with all. Default: all. */
+  readonly anchors?: number;
+  /**
+   * Subtract the batch's mean from every value before the cosine, which is then cut at 0: what all pictures share says
+   * nothing, and vague predictions are alike no longer. Default false.
+   */
+  readonly centred?: boolean;
+  /**
+   * Weigh the values of multi-valued attributes by their rarity in the batch, `√(1 + ln(1 / share of pictures))`.
+   * Default false.
+   */
+  readonly rarity?: boolean;
+  /** Weights of attributes in the mean, by name, at least 0. Default 1 each. */
+  readonly attributes?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -60,7 +77,7 @@ export interface SimilarityOptions {
  * @param labels 0 or 1 [B, A]
  * @param known 1 where the attribute is known [B, K]
  * @param probabilities the network's [B, A]; needed for `predicted` and `blend`
- * @returns [B, B] in [0, 1]; 0 (before the mapping) where there is no attribute that both pictures have
+ * @returns [anchors, B] in [0, 1]; 0 (before the mapping) where there is no attribute that both pictures have
  * @throws GraphError when there are no attributes, or no probabilities although the source needs them.
  */
 export function semanticSimilarity(
@@ -68,13 +85,14 @@ export function semanticSimilarity(
   known: Value,
   probabilities: Value | undefined,
   blocks: readonly AttributeBlock[],
-  { source, mapping }: SimilarityOptions,
+  options: SimilarityOptions,
 ): Value {
+  const { source, mapping } = options;
   if (blocks.length === 0) {
     throw new GraphError('semanticSimilarity: at least one attribute is required, got none.');
   }
   let similarity: Value;
-  if (source === 'labels') similarity = blockSimilarity(labels, known, blocks);
+  if (source === 'labels') similarity = blockSimilarity(labels, known, blocks, options);
   else {
     if (probabilities === undefined) {
       throw new GraphError(
@@ -83,35 +101,63 @@ export function semanticSimilarity(
     }
     const predicted = stopGradient(probabilities);
     const always = multiply(known, scalarLike(known, 0));
-    const fromPredicted = blockSimilarity(predicted, shift(always, 1), blocks);
+    const fromPredicted = blockSimilarity(predicted, shift(always, 1), blocks, options);
     similarity =
       source === 'predicted'
         ? fromPredicted
-        : scale(add(fromPredicted, blockSimilarity(labels, known, blocks)), 0.5);
+        : scale(add(fromPredicted, blockSimilarity(labels, known, blocks, options)), 0.5);
   }
   return applyMapping(clip(similarity, 0, 1), mapping);
 }
 
 // --- internal ---
 
-/** Mean over the attributes that both pictures have of the cosine of their values. */
-function blockSimilarity(values: Value, known: Value, blocks: readonly AttributeBlock[]): Value {
+/** Keeps the logarithm finite of a value that no picture of the batch has. */
+const SMALLEST_SHARE = 1e-3;
+/** Sum of weights under which two pictures count as having no attribute in common. */
+const SMALLEST_WEIGHT = 1e-6;
+
+/** Weighted mean over the attributes that both pictures have of the cosine of their values. */
+function blockSimilarity(
+  values: Value,
+  known: Value,
+  blocks: readonly AttributeBlock[],
+  options: SimilarityOptions,
+): Value {
+  const { anchors = Number(values.shape[0]), centred = false, rarity = false, attributes = {} } = options;
   const units: Value[] = [];
   const present: Value[] = [];
-  blocks.forEach(({ offset, size }, index) => {
-    const block = slice(values, [{ axis: 1, start: offset, end: offset + size }]);
-    const length = squareRoot(reduceSum(square(block), [1], { keepDimensions: true }));
+  blocks.forEach(({ name, kind, offset, size }, index) => {
+    const weight = attributes[name] ?? 1;
+    if (weight === 0) return;
+    const given = slice(values, [{ axis: 1, start: offset, end: offset + size }]);
     const isKnown = slice(known, [{ axis: 1, start: index, end: index + 1 }]);
-    const isPresent = multiply(isKnown, cast(greater(length, constant(0, [])), 'float32'));
-    units.push(multiply(divide(block, maximum(length, constant(1e-6, []))), isPresent));
-    present.push(isPresent);
+    const isPresent = multiply(isKnown, cast(greater(lengthOf(given), constant(0, [])), 'float32'));
+    const share = () =>
+      divide(
+        reduceSum(multiply(given, isPresent), [0], { keepDimensions: true }),
+        maximum(reduceSum(isPresent, [0], { keepDimensions: true }), constant(1, [])),
+      );
+    let block = given;
+    if (centred) block = subtract(block, share());
+    if (rarity && kind === 'multi')
+      block = multiply(block, squareRoot(shift(negate(logarithm(clip(share(), SMALLEST_SHARE, 1))), 1)));
+    const unit = divide(block, maximum(lengthOf(block), constant(1e-6, [])));
+    units.push(scale(multiply(unit, isPresent), Math.sqrt(weight)));
+    present.push(scale(isPresent, Math.sqrt(weight)));
   });
+  if (units.length === 0) {
+    throw new GraphError('semanticSimilarity: at least one attribute must weigh over 0, got none.');
+  }
   const together = (parts: readonly Value[]) => {
     const joined = concat(parts, 1);
-    return matmul(joined, matrixTranspose(joined));
+    const first = anchors === joined.shape[0] ? joined : slice(joined, [{ axis: 0, start: 0, end: anchors }]);
+    return matmul(first, matrixTranspose(joined));
   };
-  return divide(together(units), maximum(together(present), constant(1, [])));
+  return divide(together(units), maximum(together(present), constant(SMALLEST_WEIGHT, [])));
 }
+
+const lengthOf = (block: Value): Value => squareRoot(reduceSum(square(block), [1], { keepDimensions: true }));
 
 function applyMapping(similarity: Value, mapping: SimilarityMapping): Value {
   switch (mapping.kind) {

@@ -18,11 +18,11 @@ export interface BinomialDevianceOptions {
   readonly negativeWeight?: number;
 }
 
-/** Binomial deviance over all ordered pairs i ≠ j of the batch; each mean is 0 where it has no pair. */
+/** Binomial deviance over all ordered pairs i ≠ j of the batch, and of it with the memory; each mean is 0 where it has no pair. */
 export function binomialDevianceLoss(options: BinomialDevianceOptions = {}): MetricLoss {
   const { alpha = 2, beta = 0.5, negativeCost = 25, negativeWeight = 1 } = options;
-  return ({ embeddings, itemIds }) => {
-    const { similarity, positive, negative } = batchPairs(embeddings, itemIds, 'binomialDevianceLoss');
+  return (inputs) => {
+    const { similarity, positive, negative } = batchPairs(inputs, 'binomialDevianceLoss');
     const distance = shift(similarity, -beta);
     const attraction = weightedMean(softplus(scale(distance, -alpha)), positive);
     const repulsion = weightedMean(softplus(scale(distance, alpha * negativeCost)), negative);

@@ -12,10 +12,10 @@ export interface ContrastiveOptions {
   readonly margin?: number;
 }
 
-/** Contrastive loss over all ordered pairs i ≠ j of the batch. */
+/** Contrastive loss over all ordered pairs i ≠ j of the batch, and of it with the memory. */
 export function contrastiveLoss({ margin = 1 }: ContrastiveOptions = {}): MetricLoss {
-  return ({ embeddings, itemIds }) => {
-    const { similarity, positive, negative } = batchPairs(embeddings, itemIds, 'contrastiveLoss');
+  return (inputs) => {
+    const { similarity, positive, negative } = batchPairs(inputs, 'contrastiveLoss');
     const squared = squaredDistance(similarity);
     const attraction = weightedMean(squared, positive);
     const shortfall = relu(shift(negate(squareRoot(shift(squared, 1e-12))), margin));

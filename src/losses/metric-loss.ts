@@ -8,8 +8,31 @@ export interface MetricLossInputs {
   readonly embeddings: Value;
   /** [B] int64 */
   readonly itemIds: Value;
-  /** φ(g) of all pairs [B, B] in [0, 1], without gradient; only losses that are linked to attributes need it. */
+  /**
+   * φ(g) of all pairs [B, N] in [0, 1], without gradient, N = B or, with a memory, B + M; only losses that are linked to
+   * attributes need it.
+   */
   readonly semanticSimilarity?: Value;
+  /**
+   * One row a training class [C, D], of any length: its direction stands for the class. Only losses on proxies need them;
+   * item ids are then whole numbers from 0 to C − 1.
+   */
+  readonly proxies?: Value;
+  /** Only losses over pairs look at it. */
+  readonly memory?: PairMemory;
+}
+
+/**
+ * Embeddings of past batches, which the batch's own are paired with as well: cross-batch memory (Wang, Zhang, Huang, Scott,
+ * CVPR 2020, arXiv 1912.06798). Gradients flow through the batch's side of such a pair only.
+ */
+export interface PairMemory {
+  /** [M, D], rows of unit length */
+  readonly embeddings: Value;
+  /** [M] int64 */
+  readonly itemIds: Value;
+  /** 1 where a row holds an embedding, 0 where it is still empty [M] */
+  readonly isFilled: Value;
 }
 
 /** Builds the loss, a float32 scalar. */

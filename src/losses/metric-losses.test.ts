@@ -10,13 +10,14 @@ import {
   binomialDevianceLoss,
   contrastiveLoss,
   type MetricLoss,
+  multiSimilarityLoss,
   softBinomialDevianceLoss,
   tripletLoss,
 } from './index.js';
 
 type Rows = readonly (readonly number[])[];
-/** The same loss by a loop. */
-type Naive = (embeddings: Rows, items: readonly number[], semantic: Rows) => number;
+/** The same loss by a loop. The first `anchors` embeddings (default: all) are the batch, the others the memory. */
+type Naive = (embeddings: Rows, items: readonly number[], semantic: Rows, anchors?: number) => number;
 
 const cosine = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
 const squaredDistance = (a: readonly number[], b: readonly number[]) => Math.max(0, 2 - 2 * cosine(a, b));
@@ -33,12 +34,12 @@ const overPairs =
     negative: (a: readonly number[], b: readonly number[], g: number) => readonly [number, number],
     negativeWeight = 1,
   ): Naive =>
-  (embeddings, items, semantic) => {
+  (embeddings, items, semantic, anchors = items.length) => {
     const terms: Record<'positive' | 'negative', (readonly [number, number])[]> = {
       positive: [],
       negative: [],
     };
-    embeddings.forEach((a, i) => {
+    embeddings.slice(0, anchors).forEach((a, i) => {
       embeddings.forEach((b, j) => {
         if (i === j) return;
         const g = semantic[i]![j]!;
@@ -55,6 +56,37 @@ const naiveContrastive = (margin: number) =>
     (a, b) => [Math.max(0, margin - Math.sqrt(squaredDistance(a, b) + 1e-12)) ** 2, 1],
   );
 
+interface SoftOptions {
+  alpha?: number;
+  beta?: number;
+  negativeCost?: number;
+  negativeWeight?: number;
+  positiveLink?: number;
+  negativeLink?: number;
+  slack?: number;
+  attraction?: number;
+  aggregation?: 'pairs' | 'anchors' | 'log-sum-exp';
+}
+
+/** One side of soft-binomial deviance: `logit` and `weight` of each pair, anchor by anchor. */
+function aggregated(
+  anchors: readonly (readonly (readonly [number, number])[])[],
+  aggregation: string,
+): number {
+  const deviances = (pairs: readonly (readonly [number, number])[]) =>
+    pairs.map(([logit, weight]) => [softplus(logit), weight] as const);
+  const withPairs = anchors.filter((pairs) => pairs.length > 0);
+  if (aggregation === 'pairs') return weightedMean(deviances(anchors.flat()));
+  if (aggregation === 'anchors')
+    return weightedMean(withPairs.map((pairs) => [weightedMean(deviances(pairs)), 1] as const));
+  return weightedMean(
+    withPairs.map((pairs) => {
+      const sum = pairs.reduce((total, [logit, weight]) => total + weight * Math.exp(logit), 0);
+      return [Math.log1p(sum), 1] as const;
+    }),
+  );
+}
+
 const naiveSoft = ({
   alpha = 2,
   beta = 0.5,
@@ -63,18 +95,41 @@ const naiveSoft = ({
   positiveLink = 0,
   negativeLink = 0,
   slack = 0,
-}) =>
-  overPairs(
-    (a, b, g) => [softplus(-alpha * (cosine(a, b) - beta)), 1 + positiveLink * (1 - g)],
-    (a, b, g) => [softplus(alpha * negativeCost * (cosine(a, b) - beta - slack * g)), 1 + negativeLink * g],
-    negativeWeight,
-  );
+  attraction = 0,
+  aggregation = 'pairs',
+}: SoftOptions): Naive => {
+  const isNormalised = aggregation === 'log-sum-exp';
+  return (embeddings, items, semantic, anchors = items.length) => {
+    const positives: [number, number][][] = [];
+    const negatives: [number, number][][] = [];
+    const drawn: [number, number][] = [];
+    embeddings.slice(0, anchors).forEach((a, i) => {
+      positives.push([]);
+      negatives.push([]);
+      embeddings.forEach((b, j) => {
+        if (i === j) return;
+        const g = semantic[i]![j]!;
+        const s = cosine(a, b) - beta;
+        if (items[i] === items[j]) positives[i]!.push([-alpha * s, 1 + positiveLink * (1 - g)]);
+        else {
+          negatives[i]!.push([alpha * negativeCost * (s - slack * g), 1 + negativeLink * g]);
+          drawn.push([softplus(-alpha * s), g]);
+        }
+      });
+    });
+    return (
+      aggregated(positives, aggregation) / (isNormalised ? alpha : 1) +
+      (negativeWeight * aggregated(negatives, aggregation)) / (isNormalised ? alpha * negativeCost : 1) +
+      attraction * weightedMean(drawn)
+    );
+  };
+};
 
 const naiveTriplet =
   (margin: number, mining: 'semi-hard' | 'batch-hard' | 'all'): Naive =>
-  (embeddings, items) => {
+  (embeddings, items, _semantic, anchors = items.length) => {
     const terms: (readonly [number, number])[] = [];
-    embeddings.forEach((anchor, a) => {
+    embeddings.slice(0, anchors).forEach((anchor, a) => {
       const ofAnchor: { positive: number; negative: number }[] = [];
       embeddings.forEach((positive, p) => {
         if (p === a || items[p] !== items[a]) return;
@@ -101,10 +156,36 @@ const naiveTriplet =
     return weightedMean(terms);
   };
 
-const SOFT_OPTIONS = [
-  { negativeLink: 1 },
-  { negativeLink: 0, positiveLink: 2 },
-  { negativeLink: 0, slack: 0.3 },
+const naiveMultiSimilarity =
+  ({ alpha = 2, beta = 50, base = 0.5, mining = true, epsilon = 0.1 }): Naive =>
+  (embeddings, items, _semantic, anchors = items.length) => {
+    const ofAnchor = embeddings.slice(0, anchors).map((anchor, i) => {
+      const others = embeddings.flatMap((other, j) =>
+        i === j ? [] : [{ s: cosine(anchor, other), isSame: items[i] === items[j] }],
+      );
+      let positives = others.filter(({ isSame }) => isSame).map(({ s }) => s);
+      let negatives = others.filter(({ isSame }) => !isSame).map(({ s }) => s);
+      if (mining) {
+        if (positives.length === 0 || negatives.length === 0) return 0;
+        const [farthest, nearest] = [Math.min(...positives), Math.max(...negatives)];
+        negatives = negatives.filter((s) => s > farthest - epsilon);
+        positives = positives.filter((s) => s < nearest + epsilon);
+      }
+      const sum = (values: readonly number[], slope: number) =>
+        values.reduce((total, s) => total + Math.exp(slope * (s - base)), 0);
+      return Math.log(1 + sum(positives, -alpha)) / alpha + Math.log(1 + sum(negatives, beta)) / beta;
+    });
+    return ofAnchor.reduce((total, x) => total + x, 0) / anchors;
+  };
+
+const SOFT_OPTIONS: readonly SoftOptions[] = [
+  { negativeLink: 1, slack: 0, aggregation: 'anchors' },
+  { negativeLink: 0, slack: 0, aggregation: 'log-sum-exp' },
+  { negativeLink: 2, positiveLink: 1, slack: 0.2, aggregation: 'log-sum-exp', negativeWeight: 0.5 },
+  { negativeLink: 0, slack: 0, attraction: 0.4, aggregation: 'pairs' },
+  { negativeLink: 1, slack: 0, aggregation: 'pairs' },
+  { negativeLink: 0, positiveLink: 2, slack: 0, aggregation: 'pairs' },
+  { negativeLink: 0, slack: 0.3, aggregation: 'pairs' },
   {
     negativeLink: 1.5,
     positiveLink: 0.5,
@@ -113,6 +194,7 @@ const SOFT_OPTIONS = [
     alpha: 3,
     beta: 0.4,
     negativeCost: 10,
+    aggregation: 'pairs',
   },
 ];
 
@@ -129,7 +211,22 @@ const LOSSES: readonly (readonly [name: string, loss: MetricLoss, naive: Naive])
     binomialDevianceLoss({ alpha: 1.5, beta: 0.3, negativeCost: 8, negativeWeight: 3 }),
     naiveSoft({ alpha: 1.5, beta: 0.3, negativeCost: 8, negativeWeight: 3 }),
   ],
-  ['soft-binomial deviance, defaults', softBinomialDevianceLoss(), naiveSoft({ negativeLink: 1 })],
+  ['multi-similarity', multiSimilarityLoss(), naiveMultiSimilarity({})],
+  [
+    'multi-similarity, all pairs',
+    multiSimilarityLoss({ mining: false }),
+    naiveMultiSimilarity({ mining: false }),
+  ],
+  [
+    'multi-similarity, all options',
+    multiSimilarityLoss({ alpha: 3, beta: 20, base: 0.2, epsilon: 0.4 }),
+    naiveMultiSimilarity({ alpha: 3, beta: 20, base: 0.2, epsilon: 0.4 }),
+  ],
+  [
+    'soft-binomial deviance, defaults',
+    softBinomialDevianceLoss(),
+    naiveSoft({ negativeLink: 1, slack: 0.15, aggregation: 'log-sum-exp' }),
+  ],
   ...SOFT_OPTIONS.map(
     (options) =>
       [
@@ -175,14 +272,29 @@ const onCircle = (degrees: readonly number[], items: readonly number[]): Batch =
   semantic: semanticOf(items.length, Random.from(5)),
 });
 
-async function evaluate(loss: MetricLoss, { embeddings, items, semantic }: Batch) {
+interface Memory {
+  readonly embeddings: Rows;
+  readonly items: readonly number[];
+  readonly isFilled: readonly number[];
+}
+
+async function evaluate(loss: MetricLoss, { embeddings, items, semantic }: Batch, memory?: Memory) {
   const count = embeddings.length;
   const dimension = embeddings[0]!.length;
   const x = input('embeddings', 'float32', [count, dimension]);
   const value = loss({
     embeddings: x,
     itemIds: int64(items),
-    semanticSimilarity: constant(semantic.flat(), [count, count]),
+    semanticSimilarity: constant(semantic.flat(), [count, semantic[0]!.length]),
+    ...(memory === undefined
+      ? {}
+      : {
+          memory: {
+            embeddings: constant(memory.embeddings.flat(), [memory.items.length, dimension]),
+            itemIds: int64(memory.items),
+            isFilled: constant(memory.isFilled, [memory.items.length]),
+          },
+        }),
   });
   const gradient = gradients(value, [x])[0] as Value;
   // One added to the loss keeps a loss that is constant from being an output without a node.
@@ -249,6 +361,40 @@ describe.each(LOSSES)('%s', (_, loss, naive) => {
   });
 });
 
+describe.each(LOSSES)('%s with a memory', (_, loss, naive) => {
+  it.each([
+    ['some rows empty', [1, 1, 0, 1, 0, 1, 1]],
+    ['all rows full', [1, 1, 1, 1, 1, 1, 1]],
+    ['all rows empty', [0, 0, 0, 0, 0, 0, 0]],
+  ])('as a loop over batch and memory: %s', async (_name, isFilled) => {
+    const items = [0, 0, 1, 1, 2, 7];
+    const memory = { ...randomBatch([1, 7, 0, 5, 2, 5, 7], 3, 12), isFilled };
+    const count = items.length + memory.items.length;
+    const batch = { ...randomBatch(items, 3, 11), semantic: semanticOf(count, Random.from(13)).slice(0, 6) };
+    const columns = [...items, ...memory.items].flatMap((_item, j) =>
+      j < items.length || isFilled[j - items.length] === 1 ? [j] : [],
+    );
+    const kept = <T>(values: readonly T[]) => columns.map((j) => values[j]!);
+    const f = (flat: readonly number[]) =>
+      naive(
+        kept([...items.map((_item, i) => flat.slice(3 * i, 3 * i + 3)), ...memory.embeddings]),
+        kept([...items, ...memory.items]),
+        batch.semantic.map(kept),
+        items.length,
+      );
+    const got = await evaluate(loss, batch, memory);
+    const at = batch.embeddings.flat();
+    expectNear([got.loss], [f(at)]);
+    expectNear(got.gradient, centralDifferences(f, at, 1e-6), 1e-4, 'gradient');
+    if (!isFilled.includes(1)) {
+      const alone = { ...batch, semantic: batch.semantic.map((row) => row.slice(0, 6)) };
+      const without = await evaluate(loss, alone);
+      expectNear([got.loss], [without.loss], 1e-6);
+      expectNear(got.gradient, without.gradient, 1e-6);
+    }
+  });
+});
+
 describe('closed forms', () => {
   const pair = (degrees: readonly number[], items: readonly number[]) => onCircle(degrees, items);
   const ln = (x: number) => Math.log1p(Math.exp(x));
@@ -274,6 +420,13 @@ describe('closed forms', () => {
       pair([0, 180, 0], [1, 1, 2]),
       (4.5 + 0.5) / 2,
     ],
+    [
+      'multi-similarity without mining, identical, one item',
+      multiSimilarityLoss({ mining: false }),
+      pair([0, 0], [1, 1]),
+      Math.log1p(Math.exp(-1)) / 2,
+    ],
+    ['multi-similarity mines no anchor without negatives', multiSimilarityLoss(), pair([0, 0], [1, 1]), 0],
     ['semi-hard keeps none of these', tripletLoss({ margin: 0.5 }), pair([0, 180, 0], [1, 1, 2]), 0],
   ] as const)('%s', async (_name, loss, batch, expected) => {
     expectNear([(await evaluate(loss, batch)).loss], [expected]);
@@ -281,7 +434,7 @@ describe('closed forms', () => {
 });
 
 describe('soft-binomial deviance', () => {
-  const off = { positiveLink: 0, negativeLink: 0, slack: 0 };
+  const off = { positiveLink: 0, negativeLink: 0, slack: 0, aggregation: 'pairs' } as const;
 
   it.each([1, 2, 3])('with all knobs at zero is binomial deviance to the last bit, seed %i', async (seed) => {
     const batch = randomBatch([0, 0, 1, 1, 2, 2, 3, 3], 6, seed);
@@ -294,7 +447,7 @@ describe('soft-binomial deviance', () => {
   it('needs no semantic similarity then, and asks for one otherwise', () => {
     const inputs = { embeddings: input('e', 'float32', [2, 2]), itemIds: int64([0, 1]) };
     expect(softBinomialDevianceLoss(off)(inputs).shape).toEqual([]);
-    for (const knob of ['positiveLink', 'negativeLink', 'slack'] as const) {
+    for (const knob of ['positiveLink', 'negativeLink', 'slack', 'attraction'] as const) {
       const build = () => softBinomialDevianceLoss({ ...off, [knob]: 0.1 })(inputs);
       expect(build).toThrow(GraphError);
       expect(build).toThrow(/a semantic similarity is required, got none/);
@@ -305,17 +458,35 @@ describe('soft-binomial deviance', () => {
     const inputs = { embeddings: input('e', 'float32', [2, 2]), itemIds: int64([0, 1]) };
     expect(() =>
       softBinomialDevianceLoss()({ ...inputs, semanticSimilarity: constant([1, 1], [2, 1]) }),
-    ).toThrow('softBinomialDevianceLoss: semantic similarity must have shape [B, B] = [2, 2], got [2, 1].');
+    ).toThrow('softBinomialDevianceLoss: semantic similarity must have shape [B, N] = [2, 2], got [2, 1].');
   });
 
   it('gives a pair of weight u its share: equal weights change nothing', async () => {
     const batch = randomBatch([0, 0, 1, 1], 3, 4);
     const even = { ...batch, semantic: batch.semantic.map((row) => row.map(() => 0.25)) };
     const plain = await evaluate(binomialDevianceLoss(), even);
-    const weighted = await evaluate(softBinomialDevianceLoss({ positiveLink: 3, negativeLink: 2 }), even);
+    const weighted = await evaluate(
+      softBinomialDevianceLoss({ positiveLink: 3, negativeLink: 2, slack: 0, aggregation: 'pairs' }),
+      even,
+    );
     expectNear([weighted.loss], [plain.loss]);
     expectNear(weighted.gradient, plain.gradient);
   });
+});
+
+it('triplets that would not fit into memory are refused when the graph is built', () => {
+  const inputs = {
+    embeddings: input('e', 'float32', [128, 2]),
+    itemIds: int64(Array.from({ length: 128 }, (_, i) => i)),
+    memory: {
+      embeddings: input('m', 'float32', [8192, 2]),
+      itemIds: input('i', 'int64', [8192]),
+      isFilled: input('f', 'float32', [8192]),
+    },
+  };
+  expect(() => tripletLoss()(inputs)).toThrow(GraphError);
+  expect(() => tripletLoss()(inputs)).toThrow(/got 128·8320² of .*\. Set loss\.mining to 'batch-hard'/);
+  expect(tripletLoss({ mining: 'batch-hard' })(inputs).shape).toEqual([]);
 });
 
 describe('shapes that do not fit', () => {
@@ -324,6 +495,7 @@ describe('shapes that do not fit', () => {
     ['softBinomialDevianceLoss', softBinomialDevianceLoss()],
     ['contrastiveLoss', contrastiveLoss()],
     ['tripletLoss', tripletLoss()],
+    ['multiSimilarityLoss', multiSimilarityLoss()],
   ])('%s says what it got', (name, loss) => {
     const embeddings = input('e', 'float32', [3, 2]);
     expect(() => loss({ embeddings, itemIds: int64([0, 1]) })).toThrow(ShapeError);
@@ -331,6 +503,10 @@ describe('shapes that do not fit', () => {
       `${name}: item ids must have shape [B] = [3], got [2].`,
     );
     const flat = input('e', 'float32', [3]);
+    const memory = { embeddings, itemIds: int64([0, 1]), isFilled: constant([1, 1, 1], [3]) };
+    expect(() => loss({ embeddings, itemIds: int64([0, 1, 2]), memory })).toThrow(
+      `${name}: the memory's item ids must have shape [M] = [3], got [2].`,
+    );
     expect(() => loss({ embeddings: flat, itemIds: int64([0, 1, 2]) })).toThrow(
       `${name}: embeddings must have shape [B, D], got [3].`,
     );

@@ -22,6 +22,7 @@ import {
   subtract,
   type Value,
 } from '../graph/index.js';
+import { GraphError } from '../util/index.js';
 import { squaredDistance } from './contrastive.js';
 import type { MetricLoss } from './metric-loss.js';
 import { batchPairs, weightedMean } from './pairs.js';
@@ -31,15 +32,19 @@ export interface TripletOptions {
   readonly margin?: number;
   /**
    * Which triplets count: `semi-hard` (default; all with a negative farther than the positive but within the margin),
-   * `batch-hard` (one an anchor), or `all`.
+   * `batch-hard` (one an anchor), or `all`. With a memory only `batch-hard` stays cheap.
    */
   readonly mining?: 'semi-hard' | 'batch-hard' | 'all';
 }
 
-/** The mean over the triplets that the mining keeps; 0 where there is none. */
+/**
+ * The mean over the triplets that the mining keeps; 0 where there is none. Positives and negatives are of the batch and the
+ * memory.
+ * @throws GraphError when there are more triplets than memory for them.
+ */
 export function tripletLoss({ margin = 0.2, mining = 'semi-hard' }: TripletOptions = {}): MetricLoss {
-  return ({ embeddings, itemIds }) => {
-    const { similarity, positive, negative } = batchPairs(embeddings, itemIds, 'tripletLoss');
+  return (inputs) => {
+    const { similarity, positive, negative } = batchPairs(inputs, 'tripletLoss');
     const distance = squaredDistance(similarity);
     return mining === 'batch-hard'
       ? batchHard(distance, positive, negative, margin)
@@ -51,6 +56,8 @@ export function tripletLoss({ margin = 0.2, mining = 'semi-hard' }: TripletOptio
 
 /** More than any squared distance of unit vectors. */
 const FAR = 8;
+/** Of half a gigabyte a value of the graph. */
+const MOST_TRIPLETS = 2 ** 27;
 
 function batchHard(distance: Value, positive: Value, negative: Value, margin: number): Value {
   const farthestPositive = reduceMax(multiply(distance, positive), [1]);
@@ -60,7 +67,7 @@ function batchHard(distance: Value, positive: Value, negative: Value, margin: nu
   return weightedMean(relu(shift(subtract(farthestPositive, nearestNegative), margin)), hasBoth);
 }
 
-/** [anchor, positive, negative] for the whole batch: B³ numbers, so for batches of a few hundred at most. */
+/** [anchor, positive, negative] for all pictures: B·N² numbers, so for a few hundred pictures at most. */
 function allTriplets(
   distance: Value,
   positive: Value,
@@ -68,9 +75,14 @@ function allTriplets(
   margin: number,
   isSemiHard: boolean,
 ): Value {
-  const batch = distance.shape[0] as number;
-  const gap = subtract(reshape(distance, [batch, batch, 1]), reshape(distance, [batch, 1, batch]));
-  let kept = multiply(reshape(positive, [batch, batch, 1]), reshape(negative, [batch, 1, batch]));
+  const [batch, count] = distance.shape as readonly [number, number];
+  if (batch * count * count > MOST_TRIPLETS) {
+    throw new GraphError(
+      `tripletLoss: at most ${MOST_TRIPLETS} triplets can be compared at once, got ${batch}·${count}² of a batch of ${batch} with ${count} pictures. Set loss.mining to 'batch-hard', or take fewer pictures or batches of memory.`,
+    );
+  }
+  const gap = subtract(reshape(distance, [batch, count, 1]), reshape(distance, [batch, 1, count]));
+  let kept = multiply(reshape(positive, [batch, count, 1]), reshape(negative, [batch, 1, count]));
   if (isSemiHard) {
     const fixed = stopGradient(gap);
     const isBetween = and(less(fixed, constant(0, [])), greater(fixed, constant(-margin, [])));
