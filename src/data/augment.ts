@@ -238,6 +238,8 @@ function sample(
   const hasMatrix = view.matrix !== undefined;
   const m = view.matrix ?? IDENTITY;
   const [m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11] = m as unknown as number[] & { length: 12 };
+  const opaque = isOpaque(pixels);
+  const [shift0, shift1, shift2] = [255 * m3!, 255 * m7!, 255 * m11!];
   const last = size - 1;
   const stride = size * 4;
   const edges = new Float64Array(4);
@@ -247,13 +249,13 @@ function sample(
     let x = view.centre[0] * size - 0.5 - half * xx + (row - half) * yx;
     let y = view.centre[1] * size - 0.5 - half * xy + (row - half) * yy;
     for (let column = 0; column < outSize; column++, x += xx, y += xy, at += 3) {
-      const left = Math.floor(x);
-      const top = Math.floor(y);
       let r: number;
       let g: number;
       let b: number;
       let a: number;
-      if (left >= 0 && top >= 0 && left < last && top < last) {
+      if (x >= 0 && y >= 0 && x < last && y < last) {
+        const left = x | 0;
+        const top = y | 0;
         const p = top * stride + left * 4;
         const q = p + stride;
         const fx = x - left;
@@ -262,6 +264,15 @@ function sample(
         const w01 = fx - w11;
         const w10 = fy - w11;
         const w00 = 1 - fx - w10;
+        if (opaque || (pixels[p + 3]! & pixels[p + 7]! & pixels[q + 3]! & pixels[q + 7]!) === 255) {
+          r = w00 * pixels[p]! + w01 * pixels[p + 4]! + w10 * pixels[q]! + w11 * pixels[q + 4]!;
+          g = w00 * pixels[p + 1]! + w01 * pixels[p + 5]! + w10 * pixels[q + 1]! + w11 * pixels[q + 5]!;
+          b = w00 * pixels[p + 2]! + w01 * pixels[p + 6]! + w10 * pixels[q + 2]! + w11 * pixels[q + 6]!;
+          target[at] = m0! * r + m1! * g + m2! * b + shift0;
+          target[at + 1] = m4! * r + m5! * g + m6! * b + shift1;
+          target[at + 2] = m8! * r + m9! * g + m10! * b + shift2;
+          continue;
+        }
         a = w00 * pixels[p + 3]! + w01 * pixels[p + 7]! + w10 * pixels[q + 3]! + w11 * pixels[q + 7]!;
         if (a === 0) {
           target[at] = red;
@@ -291,6 +302,12 @@ function sample(
       }
     }
   }
+}
+
+/** Whether no pixel lets anything through, as in all photographs: alpha and background then cost nothing. */
+function isOpaque(pixels: Uint8Array): boolean {
+  for (let at = 3; at < pixels.length; at += 4) if (pixels[at] !== 255) return false;
+  return true;
 }
 
 /** The slow way round: neighbours beyond the picture are its edge, or transparent. */

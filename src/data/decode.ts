@@ -8,8 +8,8 @@
 import { open } from 'node:fs/promises';
 import sharp, { type OutputInfo, type Sharp } from 'sharp';
 import { DataError, errorMessage } from '../util/index.js';
-import type { Box } from './manifest.js';
 import { sniffContent } from './picture-formats.js';
+import { type PictureSize, type Region, regionPixels } from './region.js';
 
 /** Red, green, blue, each 0 to 255. */
 export type Colour = readonly [red: number, green: number, blue: number];
@@ -26,8 +26,8 @@ export interface DecodeOptions {
   background?: Colour;
   /** Four channels, RGBA (not premultiplied), instead of three. Default false. */
   keepAlpha?: boolean;
-  /** Only this part of the upright picture, pixels; what reaches beyond the picture is cut off. Default: all of it. */
-  box?: Box;
+  /** Only this part of the upright picture; what reaches beyond the picture is cut off. Default: all of it. */
+  box?: Region;
   /** Refuse pictures of more pixels, on the header, before decoding. Default 100,000,000. */
   maximumPixels?: number;
   /** Refuse larger files, before reading. Default 100 MB. */
@@ -59,15 +59,15 @@ export async function decodePicture(
     background = [255, 255, 255],
     keepAlpha = false,
     maximumPixels = 100_000_000,
-    maximumBytes = 100_000_000,
+    maximumBytes = MAXIMUM_BYTES,
   } = options;
   const name = typeof source === 'string' ? source : (options.name ?? 'picture');
   const fail = (message: string, cause?: unknown) => new DataError(message, { file: name, cause });
-  const bytes = typeof source === 'string' ? await readBytes(source, maximumBytes) : source;
+  const bytes = typeof source === 'string' ? await readPictureBytes(source, maximumBytes) : source;
   if (bytes.length > maximumBytes) throw fail(tooLarge(bytes.length, maximumBytes));
   const content = sniffContent(bytes);
   if (!content.readable) {
-    throw fail(`is ${content.description}, not a picture: a JPEG, PNG, WebP, GIF, AVIF or TIFF is required`);
+    throw fail(notAPicture(content.description));
   }
   const [r, g, b] = background;
   const colour = keepAlpha ? { r: 0, g: 0, b: 0, alpha: 0 } : { r, g, b };
@@ -78,18 +78,17 @@ export async function decodePicture(
     const { width, height } = await uprightSize(picture, (error) => {
       throw fail(explainFailure(content.format, errorMessage(error), maximumPixels), error);
     });
-    const left = Math.floor(options.box.left);
-    const top = Math.floor(options.box.top);
-    const right = Math.min(width, Math.ceil(options.box.right));
-    const bottom = Math.min(height, Math.ceil(options.box.bottom));
-    if (!(left >= 0 && top >= 0 && left < right && top < bottom)) {
-      throw fail(
-        `box: must lie in the picture of ${width} × ${height} pixels, got x from ${left}, y from ${top}`,
-      );
+    let box: ReturnType<typeof regionPixels>;
+    try {
+      box = regionPixels(options.box, { width, height });
+    } catch (error) {
+      throw fail(errorMessage(error), error);
     }
+    const { left, top, right, bottom } = box;
     picture = picture.extract({ left, top, width: right - left, height: bottom - top });
   }
-  picture = keepAlpha ? picture.ensureAlpha() : picture.flatten({ background: colour });
+  if (keepAlpha) picture = picture.ensureAlpha();
+  else if (content.format !== 'JPEG') picture = picture.flatten({ background: colour }); // a JPEG has no alpha
   if (size !== undefined) picture = picture.resize(size, size, { fit, background: colour });
   let data: Uint8Array;
   let info: OutputInfo;
@@ -103,9 +102,32 @@ export async function decodePicture(
   return { data, width: info.width, height: info.height, channels };
 }
 
-// --- internal ---
+/**
+ * Width and height of a picture after its EXIF orientation, from its header.
+ * @throws DataError as `decodePicture`, but not for what is wrong behind the header
+ */
+export async function pictureSize(
+  source: string | Uint8Array,
+  options: Pick<DecodeOptions, 'maximumPixels' | 'maximumBytes' | 'name'> = {},
+): Promise<PictureSize> {
+  const { maximumPixels = 100_000_000, maximumBytes = MAXIMUM_BYTES } = options;
+  const name = typeof source === 'string' ? source : (options.name ?? 'picture');
+  const bytes = typeof source === 'string' ? await readPictureBytes(source, maximumBytes) : source;
+  const content = sniffContent(bytes);
+  if (!content.readable) throw new DataError(notAPicture(content.description), { file: name });
+  return await uprightSize(sharp(bytes, { limitInputPixels: maximumPixels, page: 0, pages: 1 }), (error) => {
+    throw new DataError(explainFailure(content.format, errorMessage(error), maximumPixels), {
+      file: name,
+      cause: error,
+    });
+  });
+}
 
-async function readBytes(file: string, maximumBytes: number): Promise<Uint8Array> {
+/** Reads the file of a picture. @throws DataError: no such file, not a file, larger than `maximumBytes` */
+export async function readPictureBytes(
+  file: string,
+  maximumBytes: number = MAXIMUM_BYTES,
+): Promise<Uint8Array> {
   try {
     const handle = await open(file, 'r');
     try {
@@ -125,12 +147,17 @@ async function readBytes(file: string, maximumBytes: number): Promise<Uint8Array
   }
 }
 
-async function uprightSize(
-  picture: Sharp,
-  onFailure: (error: unknown) => never,
-): Promise<{ width: number; height: number }> {
+// --- internal ---
+
+const MAXIMUM_BYTES = 100_000_000;
+
+const notAPicture = (description: string) =>
+  `is ${description}, not a picture: a JPEG, PNG, WebP, GIF, AVIF or TIFF is required`;
+
+async function uprightSize(picture: Sharp, onFailure: (error: unknown) => never): Promise<PictureSize> {
   try {
-    return (await picture.metadata()).autoOrient;
+    const { width, height } = (await picture.metadata()).autoOrient;
+    return { width, height };
   } catch (error) {
     return onFailure(error);
   }

@@ -7,8 +7,20 @@ export {
   noAugmentation,
   premultiplyAlpha,
 } from './augment.js';
+export { isMirroredView, type ViewOptions, viewsHash } from './augmented-view.js';
+export { type CachedFeatures, type CachedFeaturesOptions, cachedFeatures } from './cached-features.js';
+export * from './check/index.js';
+export { type CsvTable, parseCsvTable } from './csv-table.js';
+export { type ContactSheetRow, makeContactSheet } from './datasets/contact-sheet.js';
 export * from './datasets/index.js';
-export { type Colour, type DecodedPicture, type DecodeOptions, decodePicture } from './decode.js';
+export {
+  type Colour,
+  type DecodedPicture,
+  type DecodeOptions,
+  decodePicture,
+  pictureSize,
+  readPictureBytes,
+} from './decode.js';
 export {
   type DecodedBlock,
   type DecodeRowsOptions,
@@ -17,6 +29,24 @@ export {
   type PictureProblem,
   type PictureRow,
 } from './decode-rows.js';
+export {
+  type FeatureCache,
+  type FeatureCacheOptions,
+  type FeatureCacheStatistics,
+  openFeatureCache,
+} from './feature-cache.js';
+export {
+  clearFeatureCaches,
+  defaultFeatureCacheRoot,
+  type FeatureSpaceFolder,
+  listFeatureCaches,
+} from './feature-cache-spaces.js';
+export {
+  createFeatureLoader,
+  type FeatureBatch,
+  type FeatureLoader,
+  type FeatureLoaderOptions,
+} from './feature-loader.js';
 export { type Batch, createLoader, type Loader, type LoaderOptions } from './loader.js';
 export {
   type Box,
@@ -28,4 +58,14 @@ export {
   type Split,
   writeManifest,
 } from './manifest.js';
+export { type PictureFormat, type SniffedContent, sniffContent } from './picture-formats.js';
+export {
+  inFractions,
+  type PictureSize,
+  parseRegion,
+  type Region,
+  regionPixels,
+  regionProblem,
+  shownArea,
+} from './region.js';
 export { createSampler, type SampledBatch, type Sampler, type SamplerOptions } from './sampler.js';

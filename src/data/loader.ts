@@ -3,14 +3,10 @@
  * All pictures are decoded once into shared memory where they fit, and otherwise when they are needed. A batch is a
  * function of (pictures, options, seed, step): not of timing, nor of which batches were asked for before.
  */
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
-import { DataError, type StartProgress, silentProgress } from '../util/index.js';
+import type { Worker } from 'node:worker_threads';
+import { DataError, type StartProgress, silentProgress, startWorker } from '../util/index.js';
 import { type AugmentationOptions, defaultAugmentation, premultiplyAlpha } from './augment.js';
 import type { WorkerRequest, WorkerResponse, WorkerSetup } from './augment-worker.js';
-
 import type { DecodeOptions } from './decode.js';
 import { decodeInto, type PictureProblem, type PictureRow, requireSome } from './decode-rows.js';
 import { createSampler, type SamplerOptions } from './sampler.js';
@@ -109,7 +105,7 @@ export async function createLoader(
       seed,
     },
   );
-  const worker = startWorker({
+  const setup: WorkerSetup = {
     source:
       pixels === undefined
         ? { rows: rows.map(({ path, box }) => ({ path, ...(box === undefined ? {} : { box }) })) }
@@ -120,7 +116,8 @@ export async function createLoader(
     augmentation,
     fit: options.fit,
     seed,
-  });
+  };
+  const worker = startWorker(import.meta.url, 'augment-worker', { role: 'semblance-augment', setup });
   const requests = createRequests(worker, report);
   const onAbort = () => requests.fail(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
@@ -169,19 +166,6 @@ async function decodeRows(
   } finally {
     progress.stop();
   }
-}
-
-/** The worker's own file: compiled, or as TypeScript through tsx where this file is TypeScript as well. */
-function startWorker(setup: WorkerSetup): Worker {
-  const workerData = { role: 'semblance-augment', setup };
-  if (!import.meta.url.endsWith('.ts')) {
-    return new Worker(new URL('./augment-worker.js', import.meta.url), { workerData });
-  }
-  const tsxFolder = dirname(createRequire(import.meta.url).resolve('tsx/package.json'));
-  const tsx = pathToFileURL(join(tsxFolder, 'dist', 'esm', 'api', 'index.mjs')).href;
-  const file = new URL('./augment-worker.ts', import.meta.url).href;
-  const code = `import(${JSON.stringify(tsx)}).then(({ register }) => { register(); return import(${JSON.stringify(file)}); });`;
-  return new Worker(code, { eval: true, workerData, execArgv: [] });
 }
 
 interface Requests {

@@ -6,10 +6,10 @@
  * `is_query`, `is_gallery`) is read as it is. Whether a picture exists is found out when it is decoded.
  */
 import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { CsvError, parse } from 'csv-parse/sync';
+import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import { DataError, errorMessage, writeFileAtomic } from '../util/index.js';
+import { parseCsvTable } from './csv-table.js';
 
 /** What a picture is for. Pictures of `test` are both queries and gallery. */
 export type Split = 'train' | 'val' | 'query' | 'gallery' | 'test';
@@ -129,7 +129,8 @@ export async function readManifest(file: string): Promise<Manifest> {
 
 /**
  * Writes a manifest: CSV, or JSONL when the name ends so. The same rows give the same bytes. Atomic.
- * @param attributeNames columns of attributes in their order; default: the order in which the rows first name them
+ * @param attributeNames columns of attributes in their order; default: the order in which the rows first have a value
+ *   of them, then those without any
  * @throws DataError when a value contains `|`, or the file cannot be written
  */
 export async function writeManifest(
@@ -137,7 +138,7 @@ export async function writeManifest(
   rows: readonly ManifestEntry[],
   { attributeNames }: { attributeNames?: readonly string[] } = {},
 ): Promise<void> {
-  const names = attributeNames ?? [...new Set(rows.flatMap((row) => Object.keys(row.attributes)))];
+  const names = attributeNames ?? namesByFirstValue(rows);
   for (const name of names) {
     if (RESERVED_COLUMNS.has(name)) {
       throw new DataError(
@@ -186,6 +187,15 @@ export async function writeManifest(
   await writeFileAtomic(file, text);
 }
 
+/**
+ * How a manifest names a picture: relative to its own folder, with forward slashes; absolute where there is no way from
+ * one to the other (another drive).
+ */
+export function manifestPath(manifestFile: string, picture: string): string {
+  const path = relative(dirname(resolve(manifestFile)), resolve(picture));
+  return isAbsolute(path) ? path : path.split(sep).join('/');
+}
+
 // --- internal ---
 
 const BOX_COLUMNS: readonly string[] = ['x_1', 'y_1', 'x_2', 'y_2'];
@@ -206,6 +216,13 @@ const OML_COLUMNS: ReadonlySet<string> = new Set([
   'sequence',
 ]);
 
+/** An order that reading back gives again, also from JSON lines, which leave out what is unknown. */
+function namesByFirstValue(rows: readonly ManifestEntry[]): string[] {
+  const entries = rows.flatMap((row) => Object.entries(row.attributes));
+  const valued = entries.filter(([, values]) => values.length > 0);
+  return [...new Set([...valued, ...entries].map(([name]) => name))];
+}
+
 type Cells = ReadonlyMap<string, readonly string[]>;
 
 interface Table {
@@ -214,44 +231,14 @@ interface Table {
 }
 
 function readCsv(file: string, text: string): Table {
-  let parsed: { record: string[]; info: { lines: number } }[];
-  try {
-    parsed = parse(text, {
-      bom: true,
-      info: true,
-      skip_empty_lines: true,
-      relax_column_count: true,
-    }) as unknown as typeof parsed;
-  } catch (error) {
-    const lines = error instanceof CsvError ? error.lines : undefined;
-    throw new DataError(`manifest is not valid CSV: ${errorMessage(error)}`, {
-      file,
-      ...(typeof lines === 'number' ? { line: lines } : {}),
-      cause: error,
-    });
-  }
-  const header = parsed[0];
-  if (header === undefined) {
-    throw new DataError('manifest: a header line is required, got an empty file', { file });
-  }
-  const columns = header.record.map((name) => name.trim());
-  for (const [index, name] of columns.entries()) {
-    if (name === '' || columns.indexOf(name) !== index) {
-      const what = name === '' ? `column ${index + 1} has no name` : `column '${name}' occurs twice`;
-      throw new DataError(`manifest: every column needs a name of its own, but ${what}`, { file, line: 1 });
-    }
-  }
-  const records = parsed.slice(1).map(({ record, info }) => {
-    if (record.length !== columns.length) {
-      throw new DataError(
-        `manifest: a row must have ${columns.length} cells like the header, got ${record.length}. ` +
-          `Put values that contain a comma in double quotes`,
-        { file, line: info.lines },
-      );
-    }
-    return { cells: new Map(columns.map((name, index) => [name, [record[index]!]])), line: info.lines };
-  });
-  return { columns, records };
+  const { columns, records } = parseCsvTable(text, { file, what: 'manifest' });
+  return {
+    columns,
+    records: records.map(({ cells, line }) => ({
+      cells: new Map(columns.map((name, index) => [name, [cells[index]!]])),
+      line,
+    })),
+  };
 }
 
 function readJsonLines(file: string, text: string): Table {

@@ -4,21 +4,21 @@ import { writeFileAtomic } from '../../util/index.js';
 
 export interface ContactSheetRow {
   readonly label: string;
-  /** Pictures, left to right. */
+  /** Pictures, left to right; upright by their EXIF orientation. */
   readonly files: readonly string[];
 }
 
 /**
  * Writes the sheet as PNG, on white.
  * @param cellSize width and height of a picture, pixels. Default 96.
+ * @param labelWidth room for the labels, pixels. Default 120, about 14 letters.
  */
 export async function makeContactSheet(
   file: string,
   rows: readonly ContactSheetRow[],
-  { cellSize = 96 }: { cellSize?: number } = {},
+  { cellSize = 96, labelWidth = 120 }: { cellSize?: number; labelWidth?: number } = {},
 ): Promise<void> {
   const gap = Math.max(4, Math.round(cellSize / 12));
-  const labelWidth = 120;
   const step = cellSize + gap;
   const width = labelWidth + gap + step * Math.max(1, ...rows.map((row) => row.files.length));
   const height = gap + step * Math.max(1, rows.length);
@@ -33,7 +33,9 @@ export async function makeContactSheet(
     rows.flatMap((row, y) =>
       row.files.map(async (input, x) => ({
         input: await sharp(input)
-          .resize(cellSize, cellSize, { fit: 'contain', background: '#ffffff00' })
+          .autoOrient()
+          .flatten({ background: '#ffffff' })
+          .resize(cellSize, cellSize, { fit: 'contain', background: '#ffffff' })
           .toBuffer(),
         left: labelWidth + gap + x * step,
         top: gap + y * step,

@@ -2,7 +2,7 @@
  * The emoji dataset: one item drawn by several artists. The same code point drawn by another artist is another
  * picture of the same item; `subgroup` and `group` are its kinds, `tags` its attributes. Artwork, not photographs.
  *
- * Writes `manifest.csv`, `pictures/<source>/<code>.png` (transparent), `LICENSES.md`, `contact-sheet.png` and
+ * Writes `manifest.csv`, `families.json` (family by item), `pictures/<source>/<code>.png` (transparent), `LICENSES.md`, `contact-sheet.png` and
  * `dataset.json`. The manifest depends on the pinned packages only, to the byte. An interrupted build goes on where
  * it stopped; a finished one is recognised without rendering anything.
  */
@@ -96,6 +96,8 @@ export async function buildEmojiDataset(
   const rows = rowsOf(items, drawings);
   await renderAll(directory, rows, size, progress, signal);
   await writeManifest(join(directory, MANIFEST), rows, { attributeNames: ['subgroup', 'group', 'tags'] });
+  const families = Object.fromEntries(items.map(({ itemId, family }) => [itemId, family]));
+  await writeJson(join(directory, FAMILIES_FILE), families);
   await writeFileAtomic(join(directory, 'LICENSES.md'), licencesText(size));
   await makeContactSheet(join(directory, 'contact-sheet.png'), sheetRows(directory, rows), {
     cellSize: size,
@@ -116,6 +118,8 @@ export async function buildEmojiDataset(
 
 /** Raised when the same packages would give other pictures or another manifest. */
 const RECIPE_VERSION = 1;
+/** Beside a manifest: the family of each item. */
+export const FAMILIES_FILE = 'families.json';
 const RECORD = 'dataset.json';
 const MANIFEST = 'manifest.csv';
 
@@ -173,6 +177,7 @@ function sameRecipe(a: Recipe, b: Recipe): boolean {
 async function isWhole(directory: string, summary: StoredSummary): Promise<boolean> {
   try {
     if ((await sha256OfFile(join(directory, MANIFEST))) !== summary.manifestHash) return false;
+    await access(join(directory, FAMILIES_FILE));
     for (const [source, pictures] of Object.entries(summary.sources)) {
       const names = await readdir(join(directory, 'pictures', source));
       if (names.filter((name) => name.endsWith('.png')).length !== pictures) return false;
