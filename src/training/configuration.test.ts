@@ -48,6 +48,19 @@ describe('resolveConfiguration', () => {
     [{ loss: { mapping: { kind: 'power' } } }, /configuration: loss\.mapping\.exponent: /],
     [{ network: { widths: [] } }, /configuration: network\.widths: /],
     [{ network: { inputSize: 60 } }, /network\.inputSize: must be divisible by 16 for 4 widths, got 60/],
+    [
+      { loss: { kind: 'boosted-ensemble', learners: [100, 100] } },
+      /loss\.learners: must add up to network\.embeddingSize, 256, got 100 \+ 100/,
+    ],
+    [
+      { loss: { kind: 'boosted-ensemble', learners: 30 } },
+      /loss\.learners: must be few enough that each has a coordinate of the 256, got 30/,
+    ],
+    [{ memory: { batches: -1 } }, /configuration: memory\.batches: /],
+    [
+      { loss: { kind: 'proxy-anchor' }, memory: { batches: 4 } },
+      /memory\.batches: must be absent or 0 for a loss on proxies, which compares no pairs, got 4/,
+    ],
     [{ averageDecay: 1 }, /configuration: averageDecay: /],
     [{ optimizer: { beta2: 1 } }, /configuration: optimizer\.beta2: /],
     [{ batch: { lookAlikeFraction: 1 } }, /configuration: batch\.lookAlikeFraction: /],

@@ -64,7 +64,12 @@ const readEntries = (log: string) =>
     .split('\n')
     .map((line) => JSON.parse(line) as LogEntry);
 
-const CONFIGURATION: TrainingConfigurationInput = { steps: 40, checkpointEvery: 3, validateEvery: 7 };
+const CONFIGURATION: TrainingConfigurationInput = {
+  steps: 40,
+  checkpointEvery: 3,
+  validateEvery: 7,
+  memory: { batches: 3, startStep: 2 },
+};
 
 describe('kill and resume', () => {
   it('ends with the same parameters to the bit and the same log as a run that was left alone', async () => {

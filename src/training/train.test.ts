@@ -17,8 +17,12 @@ import type { Schema } from '../granularity/index.js';
 import { DataError, TrainingError } from '../util/index.js';
 import {
   buildTrainingStep,
+  embedPictures,
+  initialParameters,
   type LogEntry,
   readTensorFile,
+  scratchNetwork,
+  type TrainedNetwork,
   type TrainingConfigurationInput,
   type TrainingOptions,
   type TrainingResult,
@@ -154,6 +158,11 @@ describe('what can be configured trains', () => {
     ['triplet, semi-hard', { loss: { kind: 'triplet' } }],
     ['triplet, batch-hard', { loss: { kind: 'triplet', mining: 'batch-hard' } }],
     ['triplet, all', { loss: { kind: 'triplet', mining: 'all' } }],
+    ['multi-similarity', { loss: { kind: 'multi-similarity' } }],
+    ['boosted ensemble', { loss: { kind: 'boosted-ensemble' } }],
+    ['boosted ensemble of given sizes', { loss: { kind: 'boosted-ensemble', learners: [2, 6] } }],
+    ['normalised softmax', { loss: { kind: 'normalized-softmax', labelSmoothing: 0.1 } }],
+    ['proxy-anchor', { loss: { kind: 'proxy-anchor' } }],
     [
       'group normalisation',
       { network: { inputSize: 16, widths: [8, 16], embeddingSize: 8, normalization: 'group' } },
@@ -213,7 +222,103 @@ describe('what can be configured trains', () => {
   });
 });
 
+it('the parts of a boosted ensemble learn, and the exported embedding has them at the lengths of their weights', async () => {
+  const { result } = await run({ loss: { kind: 'boosted-ensemble', learners: [2, 3, 3] } });
+  expect(result.bestScore).toBeGreaterThan(0.9);
+  const { source } = tinyBatch(tinyConfiguration(), SCHEMA, 0);
+  const { embeddings } = await embedPictures(result.onnxModel, source as Uint8Array, 16, { threads: 1 });
+  for (let row = 0; row < embeddings.length; row += 8) {
+    const length = (start: number, end: number) => Math.hypot(...embeddings.subarray(row + start, row + end));
+    expect(length(0, 2)).toBeCloseTo(Math.sqrt(1 / 6), 4);
+    expect(length(2, 5)).toBeCloseTo(Math.sqrt(2 / 6), 4);
+    expect(length(5, 8)).toBeCloseTo(Math.sqrt(3 / 6), 4);
+    expect(length(0, 8)).toBeCloseTo(1, 5);
+  }
+});
+
+describe('proxies', () => {
+  const loss = { kind: 'proxy-anchor', proxyLearningRateScale: 3 } as const;
+
+  it('are trained, are in the checkpoint, and are not exported', async () => {
+    const { result, directory, log } = await run({ loss });
+    expect(log.findLast(({ loss }) => loss !== undefined)!.loss!).toBeLessThan(0.5 * log[0]!.loss!);
+    expect(result.bestScore).toBeGreaterThan(0.9);
+    const { tensors } = await readTensorFile(join(directory, 'checkpoint.safetensors'));
+    expect(tensors.proxies?.shape).toEqual([ITEMS, 8]);
+    const configuration = tinyConfiguration({ loss });
+    const step = buildTrainingStep(configuration, SCHEMA, undefined, { classes: ITEMS });
+    const start = initialParameters(step.parameters, configuration);
+    expect(tensors.proxies?.data).not.toEqual(start.proxies);
+    expect(Buffer.from(result.onnxModel).includes('proxies')).toBe(false);
+  });
+
+  it('leave the network to start as without them', () => {
+    const starts = [undefined, 'proxy-anchor', 'normalized-softmax'].map((kind) => {
+      const configuration = tinyConfiguration(kind === undefined ? {} : { loss: { kind } as typeof loss });
+      const step = buildTrainingStep(configuration, SCHEMA, undefined, { classes: 5 });
+      const { proxies, ...network } = initialParameters(step.parameters, configuration);
+      expect(proxies?.length).toBe(kind === undefined ? undefined : 5 * 8);
+      return network;
+    });
+    expect(starts[1]).toEqual(starts[0]);
+    expect(starts[2]).toEqual(starts[0]);
+  });
+
+  it('need the number of classes', async () => {
+    const { classes: _, ...options } = tinyTraining(folder(), tinyConfiguration({ loss }));
+    await expect(train(options)).rejects.toThrow(DataError);
+    await expect(train(options)).rejects.toThrow(
+      /'proxy-anchor' needs the number of training classes, got none/,
+    );
+  });
+});
+
 describe('bad turns', () => {
+  it('gradients of two halves of a step are averaged: the same batch twice is the batch', async () => {
+    const network = { inputSize: 16, widths: [8, 16], blocks: [1], embeddingSize: 8 };
+    const settings = { steps: 6, network: { ...network, normalization: 'group' as const } };
+    const once = await run(settings);
+    const configuration = tinyConfiguration({
+      ...settings,
+      batch: { items: ITEMS, picturesPerItem: 2, accumulate: 2 },
+    });
+    const batch = async (index: number) => tinyBatch(configuration, SCHEMA, Math.floor(index / 2));
+    const directory = folder();
+    const result = await train({ ...tinyTraining(directory, configuration), batch });
+    const losses = (log: readonly LogEntry[]) =>
+      log.flatMap(({ loss }) => (loss === undefined ? [] : [loss]));
+    const twice = losses(await readLog(directory));
+    losses(once.log).forEach((loss, i) => {
+      expect(twice[i]).toBeCloseTo(loss, 4);
+    });
+    expect(result.stepsRun).toBe(6);
+  });
+
+  it('a learning rate scaled to nothing leaves a parameter where it was', async () => {
+    const configuration = tinyConfiguration({ steps: 3 });
+    const network = scratchNetwork(configuration);
+    const slow: TrainedNetwork = {
+      ...network,
+      fromSource: (context, source) =>
+        network.fromSource(
+          {
+            ...context,
+            parameters: {
+              get: (parameter) => context.parameters.get({ ...parameter, learningRateScale: 1e-30 }),
+            },
+          },
+          source,
+        ),
+    };
+    const directory = folder();
+    await train({ ...tinyTraining(directory, configuration), network: slow });
+    const { tensors } = await readTensorFile(join(directory, 'checkpoint.safetensors'));
+    const step = buildTrainingStep(configuration, SCHEMA);
+    const start = initialParameters(step.parameters, configuration);
+    expect(tensors['stem.convolution.weight']?.data).toEqual(start['stem.convolution.weight']);
+    expect(tensors['embedding.weight']?.data).not.toEqual(start['embedding.weight']);
+  });
+
   it('a loss that is not finite: one line, and the checkpoint before it stays', async () => {
     const directory = folder();
     const configuration = tinyConfiguration({ learningRate: 1e30, warmUpSteps: 0, checkpointEvery: 1 });
@@ -281,17 +386,15 @@ describe('bad turns', () => {
     );
   });
 
-  it('what a killed run left unfinished is removed, and a broken last line of the log', async () => {
+  it('a broken last line of the log of a killed run is removed', async () => {
     const directory = folder();
     await mkdir(directory);
-    await writeFile(join(directory, 'checkpoint.safetensors.123456'), 'part');
     await writeFile(join(directory, 'metrics.jsonl'), '{"step":1,"lo');
     const { log } = {
       ...(await train(tinyTraining(directory, tinyConfiguration({ steps: 2 })))),
       log: await readLog(directory),
     };
     expect(log.map(({ step }) => step)).toEqual([1, 2, 2]);
-    expect(await readdir(directory)).not.toContain('checkpoint.safetensors.123456');
   });
 
   it('a batch of another shape is refused', async () => {

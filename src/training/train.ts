@@ -4,9 +4,10 @@
  * Everything that the loop computes is a function of the configuration, the data and the step, and everything that it
  * carries is in its checkpoint; so a run that was killed goes on to the same bits (at one thread count).
  */
-import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Schema } from '../granularity/index.js';
+import { sizeOf } from '../graph/index.js';
 import { initializeParameters, type Parameter } from '../models/index.js';
 import { floatTensor, Session, StatefulSession, type Tensor, writeModel } from '../onnx/index.js';
 import { cosineSchedule } from '../optimizers/index.js';
@@ -17,18 +18,20 @@ import {
   type StartProgress,
   sha256,
   silentProgress,
+  stopwatch,
   TrainingError,
   writeFileAtomic,
   writeJson,
 } from '../util/index.js';
 import type { TrainingConfiguration } from './configuration.js';
+import { scratchNetwork, type TrainedNetwork } from './network.js';
 import { AVERAGE_PREFIX, buildInferenceGraph, buildTrainingStep, type TrainingStep } from './step.js';
 import { readTensorFile, type TensorFile, writeTensorFile } from './tensor-file.js';
 
 /** What a step is fed. B pictures of S pixels, A attribute values, K attributes. */
 export interface TrainingBatch {
-  /** uint8 [B, S, S, 3] */
-  readonly pictures: Uint8Array;
+  /** Pictures uint8 [B, S, S, 3], or what a frozen prefix made of them, float32 [B, …]: as the network takes them. */
+  readonly source: Uint8Array | Float32Array;
   /** [B] */
   readonly itemIds: BigInt64Array;
   /** 0 or 1 [B, A] */
@@ -40,19 +43,28 @@ export interface TrainingBatch {
 export interface TrainingOptions {
   readonly configuration: TrainingConfiguration;
   readonly schema: Schema;
+  /** Default: the configuration's network, from nothing. */
+  readonly network?: TrainedNetwork;
   /** Hash of the data; a run does not resume on other data. */
   readonly dataHash: string;
+  /** Number of training classes C: item ids in batches are from 0 to C − 1. Only losses on proxies need it. */
+  readonly classes?: number;
   /** Where checkpoints, the log and the best parameters are kept. */
   readonly directory: string;
-  /** The batch of a step, from 0; the same at every call. */
-  batch(step: number): Promise<TrainingBatch>;
-  /** Judges a model on validation; larger is better. Without it the last parameters are the best. */
+  /** Batch number `index`, from 0; the same at every call. A step takes `batch.accumulate` of them. */
+  batch(index: number): Promise<TrainingBatch>;
+  /**
+   * Judges a model on validation; larger is better. Without it the last parameters are the best. The model is the exported
+   * one, or, of a network whose batches are features, the part that takes them.
+   */
   readonly validate?: (onnxModel: Uint8Array) => Promise<Validation>;
   /** Threads of onnxruntime. Default: all cores. */
   readonly threads?: number;
   readonly progress?: StartProgress;
   /** One line of news, such as a validation's result. */
   readonly report?: (line: string) => void;
+  /** Told after each step how long the model ran for it, in milliseconds: without waiting for pictures or judging. */
+  readonly onStep?: (milliseconds: number) => void;
   /** Aborting saves a checkpoint and ends with what the signal was aborted with. */
   readonly signal?: AbortSignal;
 }
@@ -67,11 +79,15 @@ export interface Validation {
 export interface TrainingResult {
   /** The exported model: ONNX bytes of the best parameters. */
   readonly onnxModel: Uint8Array;
+  /** The same parameters as `TrainingOptions.validate` judges them. */
+  readonly judgedModel: Uint8Array;
   readonly bestStep: number;
   /** NaN without validation. */
   readonly bestScore: number;
   /** Steps that this call ran; fewer than the configuration's when it resumed. */
   readonly stepsRun: number;
+  /** Numbers that are trained. */
+  readonly parameterCount: number;
 }
 
 /** A line of `metrics.jsonl`. */
@@ -80,6 +96,8 @@ export interface LogEntry {
   readonly loss?: number;
   readonly metricLoss?: number;
   readonly attributeLoss?: number;
+  /** Of the attacked pictures, with adversarial training. */
+  readonly adversarialLoss?: number;
   readonly gradientNorm?: number;
   readonly learningRate?: number;
   readonly validation?: Validation;
@@ -96,9 +114,22 @@ export const LOG_FILE = 'metrics.jsonl';
  * @throws DataError when a checkpoint in the directory is of another configuration or data, or cannot be written.
  */
 export async function train(options: TrainingOptions): Promise<TrainingResult> {
-  const { configuration, schema, directory, progress = silentProgress, report = () => {}, signal } = options;
+  const {
+    configuration,
+    schema,
+    network = scratchNetwork(configuration),
+    directory,
+    progress = silentProgress,
+    report = () => {},
+    signal,
+  } = options;
   await mkdir(directory, { recursive: true });
-  const step = buildTrainingStep(configuration, schema);
+  const step = buildTrainingStep(
+    configuration,
+    schema,
+    network,
+    options.classes === undefined ? {} : { classes: options.classes },
+  );
   const fingerprint = sha256(JSON.stringify([configuration, schema, options.dataHash]));
   const files = {
     checkpoint: join(directory, 'checkpoint.safetensors'),
@@ -109,7 +140,6 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   let { best, isJudged } = resumed ?? { best: { step: -1, score: Number.NEGATIVE_INFINITY }, isJudged: true };
   const firstStep = resumed?.step ?? 0;
   await writeJson(join(directory, 'configuration.json'), configuration);
-  await removeUnfinishedFiles(directory);
   await truncateLog(
     files.log,
     ({ step, validation }) =>
@@ -117,16 +147,27 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   );
   if (firstStep > 0) report(`going on at step ${firstStep} of ${configuration.steps}`);
 
-  const exportModel = (parameters: Readonly<Record<string, Float32Array>>) =>
-    writeModel(buildInferenceGraph(configuration, schema, parameters));
+  const exportModel = (
+    parameters: Readonly<Record<string, Float32Array>>,
+    from: 'pixels' | 'source' = 'pixels',
+  ) =>
+    writeModel(buildInferenceGraph(configuration, schema, parameters, network, from), {
+      metadata: { 'semblance.schema': sha256(JSON.stringify(schema)) },
+    });
+  const judgedFrom = network.sourceName === 'features' ? 'source' : 'pixels';
   const finish = async (stepsRun: number): Promise<TrainingResult> => {
     const { tensors } = await readBest(files.best);
     const parameters = Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data]));
     return {
       onnxModel: exportModel(parameters),
+      judgedModel: exportModel(parameters, judgedFrom),
       bestStep: best.step,
       bestScore: options.validate === undefined ? Number.NaN : best.score,
       stepsRun,
+      parameterCount: step.parameters.reduce(
+        (sum, { shape }) => sum + shape.reduce((size, length) => size * length, 1),
+        0,
+      ),
     };
   };
   if (firstStep >= configuration.steps && isJudged) return finish(0);
@@ -152,7 +193,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   const judge = async (): Promise<void> => {
     isJudged = false;
     const parameters = averaged();
-    const validation = await options.validate?.(exportModel(parameters));
+    const validation = await options.validate?.(exportModel(parameters, judgedFrom));
     // A score that is no number, as where no picture has a match, decides nothing: the later parameters are kept.
     const isBest = validation === undefined || !(validation.score <= best.score);
     if (validation !== undefined) {
@@ -180,7 +221,17 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
     while (done < configuration.steps) {
       signal?.throwIfAborted();
       const learningRate = cosineSchedule(done, configuration);
-      const outputs = await stateful.step(feedsOf(await options.batch(done), step, learningRate, done));
+      const { accumulate } = configuration.batch;
+      // All of a step's batches first: an interruption finds the state of a whole step.
+      const batches: TrainingBatch[] = [];
+      for (let i = 0; i < accumulate; i++) batches.push(await options.batch(done * accumulate + i));
+      const outputs: Record<string, Tensor>[] = [];
+      const elapsedSeconds = stopwatch();
+      for (const [i, batch] of batches.entries()) {
+        const isUpdate = i === accumulate - 1;
+        outputs.push(await stateful.step(feedsOf(batch, step, learningRate, done, isUpdate)));
+      }
+      options.onStep?.(1000 * elapsedSeconds());
       done++;
       const entry = logEntry(done, outputs, learningRate);
       if (!Number.isFinite(entry.loss) || !Number.isFinite(entry.gradientNorm)) {
@@ -220,12 +271,11 @@ export function initialStates(
 ): Record<string, Tensor> {
   const values = initialParameters(step.parameters, configuration);
   return Object.fromEntries(
-    step.states.map(({ name, shape, startsAs, of }) => {
-      const initial = values[of] as Float32Array;
-      return [
-        name,
-        floatTensor(startsAs === 'parameter' ? initial : new Float32Array(initial.length), shape),
-      ];
+    step.states.map((state) => {
+      const { name, shape } = state;
+      const data =
+        state.startsAs === 'parameter' ? (values[state.of] as Float32Array) : new Float32Array(sizeOf(shape));
+      return [name, floatTensor(data, shape)];
     }),
   );
 }
@@ -244,6 +294,7 @@ function feedsOf(
   { graph }: TrainingStep,
   learningRate: number,
   index: number,
+  isUpdate: boolean,
 ): Record<string, Tensor> {
   const feeds: Record<string, Tensor> = {};
   for (const { name, value } of graph.inputs) {
@@ -251,24 +302,27 @@ function feedsOf(
     const feed = (data: Tensor['data']) => {
       feeds[name] = { dataType: value.dataType, shape, data };
     };
-    if (name === 'pictures') feed(batch.pictures);
+    if (name === 'pictures' || name === 'features') feed(batch.source);
     else if (name === 'item_ids') feed(batch.itemIds);
     else if (name === 'attribute_labels') feed(batch.attributeLabels);
     else if (name === 'attribute_known') feed(batch.attributeKnown);
     else if (name === 'learning_rate') feed(Float32Array.of(learningRate));
     else if (name === 'step') feed(Float32Array.of(index + 1));
+    else if (name === 'is_update') feed(Uint8Array.of(isUpdate ? 1 : 0));
   }
   return feeds;
 }
 
-function logEntry(step: number, outputs: Readonly<Record<string, Tensor>>, learningRate: number) {
-  const scalar = (name: string) => Number(outputs[name]?.data[0]);
+function logEntry(step: number, outputs: readonly Readonly<Record<string, Tensor>>[], learningRate: number) {
+  const scalars = (name: string) => outputs.map((output) => Number(output[name]?.data[0]));
+  const scalar = (name: string) => scalars(name).reduce((sum, x) => sum + x, 0) / outputs.length;
   return {
     step,
     loss: scalar('loss'),
     metricLoss: scalar('metric_loss'),
     attributeLoss: scalar('attribute_loss'),
-    gradientNorm: scalar('gradient_norm'),
+    ...(outputs[0]?.adversarial_loss === undefined ? {} : { adversarialLoss: scalar('adversarial_loss') }),
+    gradientNorm: scalars('gradient_norm').at(-1) as number,
     learningRate,
   } satisfies LogEntry;
 }
@@ -350,13 +404,6 @@ async function appendLine(path: string, line: string): Promise<void> {
     await appendFile(path, `${line}\n`);
   } catch (error) {
     throw new DataError(`cannot be written: ${errorMessage(error)}`, { file: path, cause: error });
-  }
-}
-
-/** What a run that was killed while it wrote a file left beside it. */
-async function removeUnfinishedFiles(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (/^(checkpoint|best)\.safetensors\.\d+$/.test(name)) await rm(join(directory, name), { force: true });
   }
 }
 
