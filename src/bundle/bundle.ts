@@ -6,18 +6,21 @@
  * that moment, where a reader finds it, and a writer after a crash puts it back. `semblance.json` holds the hash of
  * the model, so files of two bundles are never taken for one.
  */
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { type ModelVariant, modelHeader } from '../onnx/index.js';
 import {
   DataError,
   errorMessage,
   readJson,
   sha256,
   sha256OfFile,
+  syncFolder,
   writeFileAtomic,
   writeJson,
 } from '../util/index.js';
 import {
+  type CardFile,
   FORMAT_VERSION,
   type ModelCard,
   modelConfig,
@@ -25,6 +28,9 @@ import {
   parseCard,
   parsePreprocessing,
   preprocessorConfig,
+  type SmallerVariant,
+  type VariantRecord,
+  type VariantRecords,
 } from './format.js';
 
 /** A model bundle that has been read. */
@@ -38,6 +44,8 @@ export interface Bundle {
   readonly vectorHash: string;
   readonly card: ModelCard;
   readonly preprocessing: Preprocessing;
+  /** Smaller variants that are beside the model. */
+  readonly variants: VariantRecords;
 }
 
 /** What `writeBundle` writes. */
@@ -59,36 +67,24 @@ export interface BundleContent {
  */
 export async function writeBundle(directory: string, content: BundleContent): Promise<string> {
   const target = resolve(directory);
-  const [incoming, previous] = [sibling(target, 'incoming'), sibling(target, 'previous')];
   const modelHash = sha256(content.onnxModel);
-  const card = { formatVersion: FORMAT_VERSION, modelHash, ...content.card };
+  const card = {
+    formatVersion: FORMAT_VERSION,
+    modelHash,
+    onnx: headerOf(content.onnxModel),
+    ...content.card,
+  };
   parseCard(JSON.parse(JSON.stringify(card)), join(target, CARD));
-  try {
-    await putBack(target);
+  await replaceFolder(target, async (incoming) => {
     if ((await exists(target)) && !(await exists(join(target, CARD))))
       throw new DataError(`there is a folder that is no model bundle (no ${CARD}). Choose another place`, {
         file: target,
       });
-    await rm(incoming, { recursive: true, force: true });
     await writeFileAtomic(join(incoming, MODEL), content.onnxModel);
     await writeJson(join(incoming, CONFIG), modelConfig(content.card, content.preprocessing));
     await writeJson(join(incoming, PREPROCESSOR), preprocessorConfig(content.preprocessing));
     await writeJson(join(incoming, CARD), card);
-    for (const folder of [dirname(join(incoming, MODEL)), incoming]) await syncFolder(folder);
-    await mkdir(dirname(target), { recursive: true });
-    if (await exists(target)) await rename(target, previous);
-    await rename(incoming, target);
-    await syncFolder(dirname(target));
-    await rm(previous, { recursive: true, force: true });
-  } catch (error) {
-    await rm(incoming, { recursive: true, force: true }).catch(() => {});
-    await putBack(target).catch(() => {});
-    if (error instanceof DataError) throw error;
-    throw new DataError(`the bundle cannot be written: ${errorMessage(error)}`, {
-      file: target,
-      cause: error,
-    });
-  }
+  });
   return modelHash;
 }
 
@@ -114,8 +110,57 @@ export async function readBundle(directory: string): Promise<Bundle> {
   }
 }
 
+/**
+ * Writes a smaller variant beside a bundle's model, under the name by which transformers.js finds it (`dtype` fp16 or
+ * q8), and its record into `semblance.json`. One that is there is replaced. A reader finds the bundle before or after.
+ * @throws DataError when the bundle cannot be read or the files cannot be written.
+ */
+export async function addVariant(
+  directory: string,
+  variant: SmallerVariant,
+  model: Uint8Array,
+  record: Omit<VariantRecord, 'hash' | 'bytes'>,
+): Promise<VariantRecord> {
+  const target = resolve(directory);
+  const whole: VariantRecord = { hash: sha256(model), bytes: model.length, ...record };
+  await replaceFolder(target, async (incoming) => {
+    const cardPath = join(target, CARD);
+    const card = parseCard(await readJson(cardPath), cardPath);
+    await linkFolder(target, incoming);
+    await writeFileAtomic(join(incoming, VARIANT_FILES[variant]), model);
+    await writeJson(join(incoming, CARD), {
+      ...card,
+      variants: { ...card.variants, [variant]: whole },
+    });
+  });
+  return whole;
+}
+
+/**
+ * The file of a variant of a bundle's model.
+ * @throws DataError when there is none, or it is not the one that `semblance.json` describes.
+ */
+export async function variantPath(bundle: Bundle, variant: ModelVariant): Promise<string> {
+  if (variant === 'fp32') return bundle.modelPath; // checked when the bundle was read
+  const record = bundle.variants[variant];
+  if (record === undefined)
+    throw new DataError(
+      `there is no variant ${variant}, only ${['fp32', ...Object.keys(bundle.variants)].join(', ')}. Make it with ` +
+        `\`semblance export --model ${bundle.directory} --${variant}\``,
+      { file: bundle.directory },
+    );
+  const path = join(bundle.directory, VARIANT_FILES[variant]);
+  await requireHash(path, record.hash);
+  return path;
+}
+
 // --- internal ---
 
+/** Where transformers.js looks for `dtype: 'fp16'` and `'q8'`. */
+const VARIANT_FILES: Readonly<Record<SmallerVariant, string>> = {
+  fp16: join('onnx', 'model_fp16.onnx'),
+  int8: join('onnx', 'model_quantized.onnx'),
+};
 const MODEL = join('onnx', 'model.onnx');
 const CONFIG = 'config.json';
 const PREPROCESSOR = 'preprocessor_config.json';
@@ -127,24 +172,83 @@ function sibling(target: string, role: 'incoming' | 'previous'): string {
 
 async function readOnce(directory: string): Promise<Bundle> {
   const cardPath = join(directory, CARD);
-  const { formatVersion: _, modelHash, ...card } = parseCard(await readJson(cardPath), cardPath);
+  const {
+    formatVersion: _,
+    onnx: __,
+    modelHash,
+    variants = {},
+    ...card
+  } = parseCard(await readJson(cardPath), cardPath);
   const preprocessorPath = join(directory, PREPROCESSOR);
   const preprocessing = parsePreprocessing(await readJson(preprocessorPath), preprocessorPath);
   const modelPath = join(directory, MODEL);
+  await requireHash(modelPath, modelHash);
+  const vectorHash = sha256(JSON.stringify([modelHash, preprocessing, card.dimension, card.schema]));
+  return { directory, modelPath, modelHash, vectorHash, card, preprocessing, variants };
+}
+
+/** @throws DataError when the file is missing or is not what `semblance.json` says */
+async function requireHash(file: string, wanted: string): Promise<void> {
   let found: string;
   try {
-    found = await sha256OfFile(modelPath);
+    found = await sha256OfFile(file);
   } catch (error) {
-    throw new DataError(`cannot be read: ${errorMessage(error)}`, { file: modelPath, cause: error });
+    throw new DataError(`cannot be read: ${errorMessage(error)}`, { file, cause: error });
   }
-  if (found !== modelHash)
+  if (found !== wanted)
     throw new DataError(
       `the model is not the one that ${CARD} describes (SHA-256 ${found.slice(0, 12)}…, not ` +
-        `${modelHash.slice(0, 12)}…). Export the bundle again`,
-      { file: modelPath },
+        `${wanted.slice(0, 12)}…). Export the bundle again`,
+      { file },
     );
-  const vectorHash = sha256(JSON.stringify([modelHash, preprocessing, card.dimension, card.schema]));
-  return { directory, modelPath, modelHash, vectorHash, card, preprocessing };
+}
+
+function headerOf(model: Uint8Array): CardFile['onnx'] {
+  try {
+    return modelHeader(model);
+  } catch (error) {
+    throw new DataError(`the bundle's model must be an ONNX file: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Makes a folder beside its place and puts it there whole.
+ * @param fill writes into the folder that it is given
+ * @throws DataError when that fails; what was there stays
+ */
+async function replaceFolder(target: string, fill: (incoming: string) => Promise<void>): Promise<void> {
+  const [incoming, previous] = [sibling(target, 'incoming'), sibling(target, 'previous')];
+  try {
+    await putBack(target);
+    await rm(incoming, { recursive: true, force: true });
+    await fill(incoming);
+    for (const entry of await readdir(incoming, { withFileTypes: true, recursive: true }))
+      if (entry.isDirectory()) await syncFolder(join(entry.parentPath, entry.name));
+    await syncFolder(incoming);
+    await mkdir(dirname(target), { recursive: true });
+    if (await exists(target)) await rename(target, previous);
+    await rename(incoming, target);
+    await syncFolder(dirname(target));
+    await rm(previous, { recursive: true, force: true });
+  } catch (error) {
+    await rm(incoming, { recursive: true, force: true }).catch(() => {});
+    await putBack(target).catch(() => {});
+    if (error instanceof DataError) throw error;
+    throw new DataError(`the bundle cannot be written: ${errorMessage(error)}`, {
+      file: target,
+      cause: error,
+    });
+  }
+}
+
+/** The files of a folder under other names too, or copies of them where the file system has no links. */
+async function linkFolder(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) await linkFolder(source, target);
+    else await link(source, target).catch(() => copyFile(source, target));
+  }
 }
 
 /** After a crash between the two renames the bundle stands aside: put it back. */
@@ -160,14 +264,4 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return; // a folder cannot be opened there
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -4,15 +4,36 @@
  *
  * Letters: D embedding size, A attribute values, n pictures of a batch that could be read.
  */
-import { type Box, type Colour, decodePicture } from '../data/index.js';
+import { type Colour, decodePicture, type Region } from '../data/index.js';
 import { attributeCount } from '../granularity/index.js';
-import { floatTensor, Session } from '../onnx/index.js';
+import { floatTensor, type ModelVariant, Session, type Tensor } from '../onnx/index.js';
 import { DataError, errorMessage } from '../util/index.js';
-import { type Bundle, readBundle } from './bundle.js';
+import { type Bundle, readBundle, variantPath } from './bundle.js';
 import type { Preprocessing } from './format.js';
 
-/** A picture: the path of a file, its bytes, or a file of which only a box counts. */
-export type PictureSource = string | Uint8Array | { readonly path: string; readonly box?: Box | undefined };
+/** A picture: the path of a file, its bytes, or either with a box outside which nothing counts. */
+export type PictureSource =
+  | string
+  | Uint8Array
+  | { readonly path: string; readonly box?: Region | undefined }
+  | {
+      readonly bytes: Uint8Array;
+      readonly box?: Region | undefined;
+      /** How messages call it. Default `picture`. */
+      readonly name?: string | undefined;
+    };
+
+/** A picture source taken apart. */
+export function sourceParts(picture: PictureSource): {
+  readonly source: string | Uint8Array;
+  readonly box: Region | undefined;
+  readonly name: string | undefined;
+} {
+  if (typeof picture === 'string' || picture instanceof Uint8Array)
+    return { source: picture, box: undefined, name: undefined };
+  if ('path' in picture) return { source: picture.path, box: picture.box, name: undefined };
+  return { source: picture.bytes, box: picture.box, name: picture.name };
+}
 
 /** The outputs for the pictures of a batch, in their order. */
 export interface EmbeddedBatch {
@@ -28,6 +49,7 @@ export interface EmbeddedBatch {
 
 export interface Embedder {
   readonly bundle: Bundle;
+  readonly variant: ModelVariant;
   /** D */
   readonly dimension: number;
   /**
@@ -43,6 +65,25 @@ export interface Embedder {
    * @throws DataError when it cannot be read.
    */
   embedOne(picture: PictureSource): Promise<{ embedding: Float32Array; attributes: Float32Array }>;
+  /**
+   * Embeds pictures that are decoded already.
+   * @param pixels [count, 3, size, size], from `decodePixels`
+   * @param options.featureMap give the map of the last layer that has places, where the model has one
+   */
+  embedPixels(
+    pixels: Float32Array,
+    count: number,
+    options?: { featureMap?: boolean },
+  ): Promise<{
+    embeddings: Float32Array;
+    attributes: Float32Array;
+    /** [count, C, h, w] */
+    featureMap?: { readonly data: Float32Array; readonly shape: readonly number[] };
+  }>;
+  /** The model's file. */
+  readonly modelPath: string;
+  /** Whether the model gives a `feature_map`. */
+  readonly hasFeatureMap: boolean;
   close(): Promise<void>;
 }
 
@@ -50,19 +91,23 @@ export interface Embedder {
  * Reads a bundle and loads its model.
  * @param options.threads of the runtime, within an operator. Default: all cores.
  * @param options.batchSize pictures in a run. Default 32; more uses more memory and is hardly faster on a CPU.
+ * @param options.variant of the model. Default `fp32`. Vectors of all variants compare; `semblance.json` says how near
+ *   they are.
+ * @param options.modelPath another file with the same interface in the model's place, e.g. a variant to be measured
  * @throws DataError when there is no bundle, or its model has other inputs or outputs than a bundle's.
  */
 export async function openEmbedder(
   directory: string,
-  options: { threads?: number; batchSize?: number } = {},
+  options: { threads?: number; batchSize?: number; variant?: ModelVariant; modelPath?: string } = {},
 ): Promise<Embedder> {
-  const { threads, batchSize = 32 } = options;
+  const { threads, batchSize = 32, variant = 'fp32' } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new DataError(`openEmbedder: batchSize must be a whole number from 1 on, got ${batchSize}`);
   const bundle = await readBundle(directory);
   const { dimension, schema } = bundle.card;
   const width = attributeCount(schema);
-  const session = await Session.create(bundle.modelPath, threads === undefined ? {} : { threads });
+  const modelPath = options.modelPath ?? (await variantPath(bundle, variant));
+  const session = await Session.create(modelPath, threads === undefined ? {} : { threads });
   const outputs = width === 0 ? [EMBEDDINGS] : [EMBEDDINGS, ATTRIBUTES];
   for (const [kind, names, required] of [
     ['input', session.inputNames, [PIXELS]],
@@ -71,20 +116,36 @@ export async function openEmbedder(
     for (const name of required)
       if (!names.includes(name))
         throw new DataError(`the model must have an ${kind} '${name}', got ${names.join(', ')}`, {
-          file: bundle.modelPath,
+          file: modelPath,
         });
 
-  const infer = async (pixels: Float32Array, count: number) => {
-    const { size } = bundle.preprocessing;
+  const { size } = bundle.preprocessing;
+  const embedded = (results: Readonly<Record<string, Tensor>>, count: number) => ({
+    embeddings: floats(bundle, results[EMBEDDINGS], [count, dimension], EMBEDDINGS),
+    attributes:
+      width === 0 ? new Float32Array(0) : floats(bundle, results[ATTRIBUTES], [count, width], ATTRIBUTES),
+  });
+  const run = async (pixels: Float32Array, count: number) => {
     const results = await session.run({ [PIXELS]: floatTensor(pixels, [count, 3, size, size]) }, outputs);
-    return {
-      embeddings: floats(bundle, results[EMBEDDINGS], [count, dimension], EMBEDDINGS),
-      attributes:
-        width === 0 ? new Float32Array(0) : floats(bundle, results[ATTRIBUTES], [count, width], ATTRIBUTES),
-    };
+    return embedded(results, count);
+  };
+  const hasFeatureMap = session.outputNames.includes(FEATURE_MAP);
+  const infer = async (pixels: Float32Array, count: number) => {
+    if (variant !== 'int8' || count === 1) return await run(pixels, count);
+    // Its integers are scaled by the range of all that is in a run: one by one, so that a picture's vector does not
+    // depend on which pictures are beside it.
+    const embeddings = new Float32Array(count * dimension);
+    const attributes = new Float32Array(count * width);
+    for (let n = 0; n < count; n++) {
+      const one = await run(pixels.subarray(3 * size * size * n, 3 * size * size * (n + 1)), 1);
+      embeddings.set(one.embeddings, n * dimension);
+      attributes.set(one.attributes, n * width);
+    }
+    return { embeddings, attributes };
   };
   return {
     bundle,
+    variant,
     dimension,
     async *embed(pictures, { signal } = {}) {
       const source = batches(pictures, batchSize);
@@ -119,6 +180,25 @@ export async function openEmbedder(
       const { embeddings, attributes } = await infer(pixels, 1);
       return { embedding: embeddings, attributes };
     },
+    async embedPixels(pixels, count, { featureMap = false } = {}) {
+      if (pixels.length !== count * 3 * size * size)
+        throw new DataError(
+          `embedPixels: pixels must be [${count}, 3, ${size}, ${size}], got ${pixels.length} numbers`,
+        );
+      if (!featureMap || !hasFeatureMap) return await infer(pixels, count);
+      const results = await session.run({ [PIXELS]: floatTensor(pixels, [count, 3, size, size]) }, [
+        ...outputs,
+        FEATURE_MAP,
+      ]);
+      const map = results[FEATURE_MAP];
+      const isMap = map?.data instanceof Float32Array && map.shape.length === 4;
+      return {
+        ...embedded(results, count),
+        ...(isMap ? { featureMap: { data: map.data as Float32Array, shape: map.shape } } : {}),
+      };
+    },
+    modelPath,
+    hasFeatureMap,
     async close() {
       await session.close();
     },
@@ -134,13 +214,13 @@ export async function decodePixels(
   preprocessing: Preprocessing,
 ): Promise<Float32Array> {
   const { size, fit, background, mean, std } = preprocessing;
-  const [source, box] =
-    typeof picture === 'string' || picture instanceof Uint8Array ? [picture] : [picture.path, picture.box];
+  const { source, box, name } = sourceParts(picture);
   const { data } = await decodePicture(source, {
     size,
     fit,
     background: background as Colour,
     ...(box === undefined ? {} : { box }),
+    ...(name === undefined ? {} : { name }),
   });
   const plane = size * size;
   const pixels = new Float32Array(3 * plane);
@@ -157,6 +237,7 @@ export async function decodePixels(
 const PIXELS = 'pixel_values';
 const EMBEDDINGS = 'image_embeds';
 const ATTRIBUTES = 'attributes';
+const FEATURE_MAP = 'feature_map';
 
 async function* batches(
   pictures: Iterable<PictureSource> | AsyncIterable<PictureSource>,

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { attributeCount, type Schema, schemaFormat, vectorLayout } from '../granularity/index.js';
+import type { ModelVariant } from '../onnx/index.js';
 import { DataError } from '../util/index.js';
 
 /** The version that is written; older ones are read as well. */
@@ -40,8 +41,46 @@ export interface ModelCard {
   readonly dataHash?: string | undefined;
 }
 
+/** A smaller variant of the model, beside it in the folder. */
+export interface VariantRecord {
+  /** SHA-256 of the variant's file. */
+  readonly hash: string;
+  readonly bytes: number;
+  /** What was done to the model, a line each. */
+  readonly notes: readonly string[];
+  /** 1 − cosine of the variant's and the model's embeddings of the same pictures. */
+  readonly cosineDifference: { readonly largest: number; readonly mean: number; readonly pictures: number };
+  /** What the pictures were: a split of a manifest, or made up. */
+  readonly measuredOn: string;
+  /** Figures on that split, of the model and of the variant, by level; absent for made-up pictures. */
+  readonly figures?: Readonly<Record<'fp32' | 'variant', LevelFigures>> | undefined;
+}
+
+/** Levels at which a picture has another one to find. */
+export type LevelFigures = Readonly<Record<string, Figures>>;
+
+/** 0 to 1. */
+export interface Figures {
+  readonly recallAt1: number;
+  readonly mapAtR: number;
+}
+
 /** The whole of `semblance.json`. */
-export type CardFile = ModelCard & { readonly formatVersion: number; readonly modelHash: string };
+export type CardFile = ModelCard & {
+  readonly formatVersion: number;
+  readonly modelHash: string;
+  /** What `onnx/model.onnx` says of itself. */
+  readonly onnx?:
+    | { readonly opset: number; readonly irVersion: number; readonly producer: string }
+    | undefined;
+  readonly variants?: VariantRecords | undefined;
+};
+
+/** Those that there are. */
+export type VariantRecords = { readonly [variant in SmallerVariant]?: VariantRecord | undefined };
+
+/** Variants that may be beside the model. */
+export type SmallerVariant = Exclude<ModelVariant, 'fp32'>;
 
 /**
  * Checks the content of `semblance.json`.
@@ -128,9 +167,23 @@ const LANCZOS = 1;
 const triple = z.tuple([z.number(), z.number(), z.number()]);
 const side = z.int().min(1);
 
+const hash = z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hexadecimal');
+const figures = z.record(z.string(), z.object({ recallAt1: z.number(), mapAtR: z.number() }));
+
+const variantFormat = z.object({
+  hash,
+  bytes: z.int().min(1),
+  notes: z.array(z.string()),
+  cosineDifference: z.object({ largest: z.number(), mean: z.number(), pictures: z.int().min(1) }),
+  measuredOn: z.string(),
+  figures: z.object({ fp32: figures, variant: figures }).optional(),
+});
+
 const cardFormat = z.object({
   formatVersion: z.int().min(1),
-  modelHash: z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hexadecimal'),
+  modelHash: hash,
+  onnx: z.object({ opset: z.int(), irVersion: z.int(), producer: z.string() }).optional(),
+  variants: z.object({ fp16: variantFormat.optional(), int8: variantFormat.optional() }).optional(),
   dimension: z.int().min(1),
   schema: schemaFormat,
   levelWeights: z.array(z.array(z.number().min(0))).optional(),

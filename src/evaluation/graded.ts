@@ -2,254 +2,241 @@
  * Metrics that know more than right and wrong: gains from levels (H-AP, ASI, nDCG) and from attributes (nDCG,
  * Spearman), which is what a semantic-granularity embedding claims and Recall@1 cannot show. Gains come from the
  * ground truth; predicted attributes never judge. Ties are pessimistic: of equal similarities the lesser gain first.
+ * Who asks and who answers is the ranking's business (`rankQueries`): the same gallery as MAP@R.
  */
-import { sampleCorrelation } from 'simple-statistics';
 import { ShapeError } from '../util/index.js';
-import { checkFinite, checkRows, encodeLabels, type Labels } from './ranking.js';
-import { dotProducts } from './similarity.js';
-
-/** The attributes of a picture by name, each the list of its values; an empty list is unknown. */
-export type AttributeSet = Readonly<Record<string, readonly string[]>>;
+import { type AttributeAgreement, type AttributeSet, attributeAgreement } from './attribute-agreement.js';
+import { DescendingOrder } from './descending-order.js';
+import {
+  averageSetIntersection,
+  correlationOfRanks,
+  hierarchicalAp,
+  meanRanks,
+  ndcg,
+  ndcgOfLevels,
+} from './hierarchical.js';
+import { encodeLabels, type Labels, type RankedQuery } from './ranking.js';
 
 export interface GradedOptions {
-  /** [N, D], row-major, rows of unit length. */
-  embeddings: Float32Array;
-  /** D. */
-  dimension: number;
   /** Labels [N] by level, fine to coarse. */
   levels: Readonly<Record<string, Labels>>;
-  /** [N]; with them the attribute metrics are computed. The item (finest level) must be known to judge them. */
+  /** [N], the items whose other pictures do not judge attributes. Default: the finest level. */
+  items?: Labels | undefined;
+  /** [N]; with them the attribute metrics are computed. */
   attributes?: readonly AttributeSet[] | undefined;
-  /** Rows that ask; default all. All rows answer. */
-  queryRows?: Int32Array | undefined;
-  /** Depth k of nDCG@k. Default 10. */
-  depth?: number | undefined;
-  signal?: AbortSignal | undefined;
+  /** [N], attributes that are known although no value of them is in `attributes`. */
+  knownAttributes?: readonly Readonly<Record<string, boolean>>[] | undefined;
 }
 
-export interface GradedResult {
-  /** Means over the queries that have anything relevant at any level. */
-  hierarchicalAp: number;
+/** Figures of single queries, in their order; NaN where a query is not judged. */
+export interface GradedQueryMetrics {
+  /** Where anything is relevant at any level, as the three that follow. */
+  hap: Float64Array;
+  asi: Float64Array;
+  /** Gain `2^level − 1`, the whole ranking. */
+  ndcg: Float64Array;
+  /** The same of the first 10. */
+  ndcgAt10: Float64Array;
+  /**
+   * With attributes, over pictures of other items whose attributes can be compared: nDCG@10 with their Jaccard
+   * similarity as gain, where any gain is positive.
+   */
+  attributeNdcgAt10: Float64Array;
+  /**
+   * Spearman's rank correlation of similarity and gain, where gains differ; 0 where all similarities are equal, which
+   * tell nothing apart.
+   */
+  attributeSpearman: Float64Array;
+}
+
+/** Means over the queries that are judged; 0 when there is none. */
+export interface GradedSummary {
+  hap: number;
   asi: number;
-  /** Gain `2^level − 1`. */
-  ndcgOfLevels: number;
+  ndcg: number;
+  ndcgAt10: number;
+  /** Queries that the four are over. */
   queries: number;
-  /** With `attributes`: over pictures of other items; means over queries with known attributes. */
+  /** Absent without attributes. */
   attributes?: {
-    /** nDCG@k with the Jaccard similarity of attributes as gain. */
-    ndcg: number;
-    /** Spearman's rank correlation of embedding similarity with it. */
+    ndcgAt10: number;
     spearman: number;
+    /** Queries that nDCG@10 is over. */
     queries: number;
+    /** Queries that Spearman's correlation is over. */
+    spearmanQueries: number;
   };
 }
 
-/**
- * Graded metrics of the whole ranking of each query, leave-one-out. O(N log N) a query: for samples and test sets of
- * some ten thousand, not for millions.
- * @throws ShapeError where lengths disagree; DataError for NaN embeddings.
- */
-export function evaluateGraded(options: GradedOptions): GradedResult {
-  const { embeddings, dimension, attributes, depth = 10, signal } = options;
-  const rows = checkRows('evaluateGraded', embeddings, dimension);
-  if (attributes !== undefined && attributes.length !== rows) {
-    throw new ShapeError(`evaluateGraded: attributes must be of N = ${rows} rows, got ${attributes.length}.`);
-  }
-  checkFinite(
-    'evaluateGraded',
-    embeddings,
-    dimension,
-    Int32Array.from({ length: rows }, (_, row) => row),
-  );
-  const levels = Object.entries(options.levels).map(([name, labels]) =>
-    encodeLabels(`evaluateGraded: level '${name}'`, labels, rows),
-  );
-  const sets = attributes === undefined ? undefined : encodeAttributes(attributes);
-  const level = { hierarchicalAp: 0, asi: 0, ndcg: 0, queries: 0 };
-  const semantic = { ndcg: 0, spearman: 0, queries: 0 };
-  for (const query of options.queryRows ?? Array.from({ length: rows }, (_, row) => row)) {
-    signal?.throwIfAborted();
-    const own = embeddings.subarray(query * dimension, (query + 1) * dimension);
-    const similarities = dotProducts(own, embeddings, dimension);
-    const others = Array.from({ length: rows }, (_, row) => row).filter((row) => row !== query);
+export interface GradedJudge {
+  /** To be handed to `rankQueries`, which calls it once a query. */
+  readonly visit: (query: RankedQuery) => void;
+  readonly metrics: GradedQueryMetrics;
+}
 
-    const depths = others.map((row) => agreement(levels, query, row));
-    if (depths.some((agreed) => agreed > 0)) {
-      const ranked = rankedGains(
-        others.map((row) => similarities[row]!),
-        depths,
-      );
-      level.hierarchicalAp += hierarchicalAp(ranked.map((agreed) => agreed / levels.length));
-      level.asi += averageSetIntersection(ranked);
-      level.ndcg += ndcg(
-        ranked.map((agreed) => 2 ** agreed - 1),
-        depth,
-      );
-      level.queries++;
-    }
-    if (sets === undefined) continue;
-    const item = levels[0]!;
-    const judged = others
-      .filter((row) => item[row] !== item[query] || item[row]! < 0)
-      .map((row) => ({ similarity: similarities[row]!, gain: jaccard(sets[query]!, sets[row]!) }))
-      .filter((hit): hit is { similarity: number; gain: number } => hit.gain !== undefined);
-    const alike = judged.map((hit) => hit.similarity);
-    const gains = judged.map((hit) => hit.gain);
-    const correlation = spearman(alike, gains);
-    if (Number.isNaN(correlation)) continue; // nothing known, or all the same: no order to judge
-    semantic.ndcg += ndcg(rankedGains(alike, gains), depth);
-    semantic.spearman += correlation;
-    semantic.queries++;
-  }
-  const over = Math.max(1, level.queries);
-  const result: GradedResult = {
-    hierarchicalAp: level.hierarchicalAp / over,
-    asi: level.asi / over,
-    ndcgOfLevels: level.ndcg / over,
-    queries: level.queries,
+/**
+ * Prepares graded judging of `queries` queries among N rows.
+ * @throws ShapeError where lengths disagree.
+ */
+export function gradedJudge(rows: number, queries: number, options: GradedOptions): GradedJudge {
+  const { attributes } = options;
+  if (attributes !== undefined && attributes.length !== rows)
+    throw new ShapeError(`gradedJudge: attributes must be of N = ${rows} rows, got ${attributes.length}.`);
+  const finest = options.items ?? Object.values(options.levels)[0];
+  const items = finest === undefined ? undefined : encodeLabels('gradedJudge: items', finest, rows);
+  const blank = () => new Float64Array(queries).fill(Number.NaN);
+  const metrics: GradedQueryMetrics = {
+    hap: blank(),
+    asi: blank(),
+    ndcg: blank(),
+    ndcgAt10: blank(),
+    attributeNdcgAt10: blank(),
+    attributeSpearman: blank(),
   };
-  if (sets !== undefined) {
-    const judged = Math.max(1, semantic.queries);
-    result.attributes = {
-      ndcg: semantic.ndcg / judged,
-      spearman: semantic.spearman / judged,
-      queries: semantic.queries,
-    };
-  }
-  return result;
+  const comparison =
+    attributes === undefined
+      ? undefined
+      : new AttributeComparison(attributeAgreement(attributes, options.knownAttributes), items, rows);
+  return {
+    metrics,
+    visit(ranked) {
+      const { place, relevant, levels, ranks } = ranked;
+      if (relevant > 0) {
+        metrics.hap[place] = hierarchicalAp(levels, ranks, relevant);
+        metrics.asi[place] = averageSetIntersection(levels, ranks, relevant);
+        metrics.ndcg[place] = ndcgOfLevels(levels, ranks, relevant);
+        metrics.ndcgAt10[place] = ndcgOfLevels(levels, ranks, relevant, DEPTH);
+      }
+      if (comparison === undefined) return;
+      const { ndcgAt10, spearman } = comparison.judge(ranked);
+      metrics.attributeNdcgAt10[place] = ndcgAt10;
+      metrics.attributeSpearman[place] = spearman;
+    },
+  };
 }
 
-/**
- * H-AP `Σ_k Hrank(k)/rank(k) / Σ rel`, with `Hrank(k) = rel(k) + Σ_{j before k} min(rel(k), rel(j))`, the sum over
- * relevant k. For gains of 0 and 1 it is average precision.
- * Source: Ramzi et al., Hierarchical Average Precision Training for Pertinent Image Retrieval, arXiv 2207.04873.
- * @param gains in ranking order, in [0, 1]; few different values (levels).
- * @returns 0 when nothing is relevant.
- */
-export function hierarchicalAp(gains: ArrayLike<number>): number {
-  const seen = new Map<number, number>();
-  let sum = 0;
-  let total = 0;
-  for (let k = 0; k < gains.length; k++) {
-    const gain = gains[k]!;
-    if (gain > 0) {
-      let hierarchicalRank = gain;
-      for (const [other, count] of seen) hierarchicalRank += count * Math.min(gain, other);
-      sum += hierarchicalRank / (k + 1);
-      total += gain;
-    }
-    seen.set(gain, (seen.get(gain) ?? 0) + 1);
-  }
-  return total === 0 ? 0 : sum / total;
-}
-
-/**
- * ASI: the mean over depths n of the share of the ideal first n's levels found in the actual first n. Depths go to
- * the number of relevant pictures: beyond, it would rise by itself.
- * Source: Sun et al., Dynamic Metric Learning, arXiv 2103.11781.
- * @param levels in ranking order, 0 for irrelevant.
- * @returns 0 when nothing is relevant.
- */
-export function averageSetIntersection(levels: ArrayLike<number>): number {
-  const ideal = Array.from(levels).sort((a, b) => b - a);
-  const relevant = ideal.filter((level) => level > 0).length;
-  const found = new Map<number, number>();
-  const wanted = new Map<number, number>();
-  let sum = 0;
-  for (let n = 0; n < relevant; n++) {
-    found.set(levels[n]!, (found.get(levels[n]!) ?? 0) + 1);
-    wanted.set(ideal[n]!, (wanted.get(ideal[n]!) ?? 0) + 1);
-    let common = 0;
-    for (const [level, count] of wanted) common += Math.min(count, found.get(level) ?? 0);
-    sum += common / (n + 1);
-  }
-  return relevant === 0 ? 0 : sum / relevant;
-}
-
-/**
- * nDCG@k: `Σ_{r ≤ k} gain / log2(1 + r)` over the same of the ideal order.
- * Source: Järvelin and Kekäläinen, ACM TOIS 20(4), 2002.
- * @param gains in ranking order.
- * @returns 0 when no gain is positive.
- */
-export function ndcg(gains: ArrayLike<number>, depth: number): number {
-  const ideal = Array.from(gains).sort((a, b) => b - a);
-  const best = discounted(ideal, depth);
-  return best === 0 ? 0 : discounted(gains, depth) / best;
-}
-
-/**
- * Spearman's rank correlation; equal values share the mean of their ranks.
- * @returns NaN when either side has fewer than two different values.
- */
-export function spearman(a: readonly number[], b: readonly number[]): number {
-  if (a.length < 2 || a.every((value) => value === a[0]) || b.every((value) => value === b[0]))
-    return Number.NaN;
-  return sampleCorrelation(meanRanks(a), meanRanks(b));
+/** Means of query metrics. @param hasAttributes whether attributes were judged */
+export function summariseGraded(metrics: GradedQueryMetrics, hasAttributes: boolean): GradedSummary {
+  const { hap, asi, ndcg, ndcgAt10, attributeNdcgAt10, attributeSpearman } = metrics;
+  return {
+    hap: meanOf(hap).mean,
+    asi: meanOf(asi).mean,
+    ndcg: meanOf(ndcg).mean,
+    ndcgAt10: meanOf(ndcgAt10).mean,
+    queries: meanOf(hap).count,
+    ...(hasAttributes
+      ? {
+          attributes: {
+            ndcgAt10: meanOf(attributeNdcgAt10).mean,
+            spearman: meanOf(attributeSpearman).mean,
+            queries: meanOf(attributeNdcgAt10).count,
+            spearmanQueries: meanOf(attributeSpearman).count,
+          },
+        }
+      : {}),
+  };
 }
 
 // --- internal ---
 
-/** The finest level at which two rows agree, counted from the coarse end: L for the item, 1 for the coarsest, 0 none. */
-function agreement(levels: readonly Int32Array[], query: number, row: number): number {
-  const finest = levels.findIndex((codes) => codes[query]! >= 0 && codes[query] === codes[row]);
-  return finest < 0 ? 0 : levels.length - finest;
+/** k of nDCG@k. */
+const DEPTH = 10;
+
+/** The ranking of pictures of other items against their attributes. */
+class AttributeComparison {
+  readonly #agreement: AttributeAgreement;
+  readonly #items: Int32Array | undefined;
+  readonly #jaccard: Float64Array;
+  readonly #bySimilarity: DescendingOrder;
+  readonly #byGain: DescendingOrder;
+  /** By place among the judged, which are in the order of the gallery. */
+  readonly #gains: Float64Array;
+  readonly #similarityRanks: Float64Array;
+  readonly #gainRanks: Float64Array;
+
+  constructor(agreement: AttributeAgreement, items: Int32Array | undefined, rows: number) {
+    this.#agreement = agreement;
+    this.#items = items;
+    this.#jaccard = new Float64Array(rows);
+    this.#bySimilarity = new DescendingOrder(rows);
+    this.#byGain = new DescendingOrder(rows);
+    this.#gains = new Float64Array(rows);
+    this.#similarityRanks = new Float64Array(rows);
+    this.#gainRanks = new Float64Array(rows);
+  }
+
+  judge(ranked: RankedQuery): { ndcgAt10: number; spearman: number } {
+    const count = this.#gather(ranked);
+    const alike = this.#bySimilarity;
+    const gained = this.#byGain;
+    const { values } = gained;
+    alike.sort(count);
+    alike.level(count, ranked.tieTolerance);
+    gained.sort(count);
+    return {
+      ndcgAt10:
+        count > 0 && values[0]! > 0
+          ? ndcg(this.#firstGains(count), values.subarray(0, Math.min(DEPTH, count)))
+          : Number.NaN,
+      spearman: count > 0 && values[0] !== values[count - 1] ? this.#spearman(count) : Number.NaN,
+    };
+  }
+
+  /** Whoever is of another item and has attributes to compare. @returns how many */
+  #gather({ query, similarities, offset, galleryRows }: RankedQuery): number {
+    const jaccard = this.#jaccard;
+    const items = this.#items;
+    const own = items?.[query] ?? -1;
+    const alike = this.#bySimilarity;
+    const gained = this.#byGain;
+    const gains = this.#gains;
+    this.#agreement.of(query, jaccard);
+    let count = 0;
+    for (let g = 0; g < galleryRows.length; g++) {
+      const row = galleryRows[g]!;
+      const similarity = similarities[offset + g]!;
+      const gain = jaccard[row]!;
+      if (similarity === -Infinity || Number.isNaN(gain) || (own >= 0 && items![row] === own)) continue;
+      gains[count] = gain;
+      gained.values[count] = gain;
+      gained.payload[count] = count;
+      alike.values[count] = similarity;
+      alike.payload[count] = count;
+      count++;
+    }
+    return count;
+  }
+
+  /** Of the ten most similar, of equal similarities the least gain first. */
+  #firstGains(count: number): Float64Array {
+    const { values, payload } = this.#bySimilarity;
+    const first: number[] = [];
+    for (let start = 0; start < count && first.length < DEPTH; ) {
+      let end = start + 1;
+      while (end < count && values[end] === values[start]) end++;
+      const tied = Float64Array.from(payload.subarray(start, end), (place) => this.#gains[place]!);
+      first.push(...tied.sort().subarray(0, DEPTH));
+      start = end;
+    }
+    return Float64Array.from(first.slice(0, DEPTH));
+  }
+
+  #spearman(count: number): number {
+    const { values, payload } = this.#bySimilarity;
+    if (values[0] === values[count - 1]) return 0;
+    meanRanks(values, payload, count, this.#similarityRanks);
+    meanRanks(this.#byGain.values, this.#byGain.payload, count, this.#gainRanks);
+    return correlationOfRanks(this.#similarityRanks, this.#gainRanks, count);
+  }
 }
 
-function rankedGains(similarities: readonly number[], gains: readonly number[]): number[] {
-  return similarities
-    .map((similarity, i) => ({ similarity, gain: gains[i]! }))
-    .sort((a, b) => b.similarity - a.similarity || a.gain - b.gain)
-    .map(({ gain }) => gain);
-}
-
-function discounted(gains: ArrayLike<number>, depth: number): number {
+function meanOf(values: Float64Array): { mean: number; count: number } {
   let sum = 0;
-  for (let r = 1; r <= Math.min(depth, gains.length); r++) sum += gains[r - 1]! / Math.log2(1 + r);
-  return sum;
-}
-
-function meanRanks(values: readonly number[]): number[] {
-  const order = values.map((_, i) => i).sort((a, b) => values[a]! - values[b]!);
-  const ranks = new Array<number>(values.length).fill(0);
-  for (let start = 0; start < order.length; ) {
-    let end = start + 1;
-    while (end < order.length && values[order[end]!] === values[order[start]!]) end++;
-    for (let i = start; i < end; i++) ranks[order[i]!] = (start + end - 1) / 2;
-    start = end;
+  let count = 0;
+  for (const value of values) {
+    if (Number.isNaN(value)) continue;
+    sum += value;
+    count++;
   }
-  return ranks;
-}
-
-/** A row's known attributes as sets of value numbers. */
-type EncodedSet = readonly (ReadonlySet<number> | undefined)[];
-
-function encodeAttributes(attributes: readonly AttributeSet[]): EncodedSet[] {
-  const names = [...new Set(attributes.flatMap((row) => Object.keys(row)))];
-  const codes = new Map<string, number>();
-  const code = (value: string) => {
-    if (!codes.has(value)) codes.set(value, codes.size);
-    return codes.get(value)!;
-  };
-  return attributes.map((row) =>
-    names.map((name) => {
-      const values = row[name] ?? [];
-      return values.length === 0 ? undefined : new Set(values.map((value) => code(`${name}\u0000${value}`)));
-    }),
-  );
-}
-
-/** Common values over all values, of the attributes that both know; undefined when there is none. */
-function jaccard(a: EncodedSet, b: EncodedSet): number | undefined {
-  let common = 0;
-  let all = 0;
-  for (let attribute = 0; attribute < a.length; attribute++) {
-    const [left, right] = [a[attribute], b[attribute]];
-    if (left === undefined || right === undefined) continue;
-    let shared = 0;
-    for (const value of left) if (right.has(value)) shared++;
-    common += shared;
-    all += left.size + right.size - shared;
-  }
-  return all === 0 ? undefined : common / all;
+  return { mean: count === 0 ? 0 : sum / count, count };
 }

@@ -24,6 +24,21 @@ export interface BootstrapInterval {
   queries: number;
 }
 
+export interface DifferenceInterval extends BootstrapInterval {
+  /**
+   * Two-sided: twice the share of resamples on the rarer side of 0, those at 0 on both, with one resample added to each
+   * count (Davison and Hinkley 1997, 4.2), so that it is never 0.
+   */
+  pValue: number;
+  /** Clusters that were drawn. */
+  clusters: number;
+}
+
+export interface SeedDifference extends SeedInterval {
+  /** Two-sided, of the paired t test; null for a single seed. */
+  pValue: number | null;
+}
+
 export interface BootstrapOptions {
   /** Where resamples come from, e.g. `Random.from(seed)`. */
   random: Random;
@@ -59,9 +74,51 @@ export function meanOverSeeds(values: readonly number[], confidence = 0.95): See
   };
 }
 
+/**
+ * Mean, Student-t interval and t test of `a − b` over seeds that both methods have, in the same order. Where all
+ * differences are equal the test has nothing to divide by: then p is 1 for a difference of 0, and 0 for another.
+ * @param confidence in (0, 1). Default 0.95.
+ * @throws DataError when lengths differ, there is no seed, or a value is not finite.
+ */
+export function differenceOverSeeds(
+  a: readonly number[],
+  b: readonly number[],
+  confidence = 0.95,
+): SeedDifference {
+  if (a.length !== b.length) {
+    throw new DataError(
+      `differenceOverSeeds: both methods must have the same seeds, got ${a.length} and ${b.length} values.`,
+    );
+  }
+  const interval = meanOverSeeds(
+    a.map((value, i) => value - b[i]!),
+    confidence,
+  );
+  const { mean: centre, standardDeviation, seeds } = interval;
+  if (standardDeviation === null) return { ...interval, pValue: null };
+  if (standardDeviation === 0) return { ...interval, pValue: centre === 0 ? 1 : 0 };
+  const t = Math.abs(centre) / (standardDeviation / Math.sqrt(seeds));
+  return { ...interval, pValue: Math.max(0, 2 * (1 - studentProbability(t, seeds - 1))) };
+}
+
+/**
+ * p-values adjusted for how many there are, in the order given: the k-th smallest of m is multiplied by m − k + 1, never
+ * less than one before it, at most 1. Source: Holm, A simple sequentially rejective multiple test procedure (1979).
+ */
+export function holmAdjusted(pValues: readonly number[]): number[] {
+  const order = pValues.map((_, i) => i).sort((i, j) => pValues[i]! - pValues[j]! || i - j);
+  const adjusted = new Array<number>(pValues.length);
+  let largest = 0;
+  order.forEach((i, rank) => {
+    largest = Math.max(largest, Math.min(1, pValues[i]! * (pValues.length - rank)));
+    adjusted[i] = largest;
+  });
+  return adjusted;
+}
+
 /** Percentile bootstrap interval of a mean over queries. @throws DataError when no query counts. */
 export function bootstrapMean(values: ArrayLike<number>, options: BootstrapOptions): BootstrapInterval {
-  return resample('bootstrapMean', Float64Array.from(values), options);
+  return resample('bootstrapMean', Float64Array.from(values), options).interval;
 }
 
 /**
@@ -73,17 +130,27 @@ export function bootstrapDifference(
   a: ArrayLike<number>,
   b: ArrayLike<number>,
   options: BootstrapOptions,
-): BootstrapInterval {
+): DifferenceInterval {
   if (a.length !== b.length) {
     throw new DataError(
       `bootstrapDifference: both methods must answer the same queries, got ${a.length} and ${b.length} values.`,
     );
   }
-  return resample(
+  const { interval, means, clusters } = resample(
     'bootstrapDifference',
     Float64Array.from({ length: a.length }, (_, q) => a[q]! - b[q]!),
     options,
   );
+  const side = (isOn: (mean: number) => boolean) => (means.filter(isOn).length + 1) / (means.length + 1);
+  const pValue = Math.min(
+    1,
+    2 *
+      Math.min(
+        side((m) => m <= 0),
+        side((m) => m >= 0),
+      ),
+  );
+  return { ...interval, pValue, clusters };
 }
 
 /** Recall@K of single queries (1, 0, or NaN for skipped ones) from their first ranks: what a bootstrap wants. */
@@ -132,7 +199,11 @@ function studentProbability(t: number, degrees: number): number {
   return 0.5 + within / 2;
 }
 
-function resample(where: string, values: Float64Array, options: BootstrapOptions): BootstrapInterval {
+function resample(
+  where: string,
+  values: Float64Array,
+  options: BootstrapOptions,
+): { interval: BootstrapInterval; means: readonly number[]; clusters: number } {
   const { random, rounds = 2000, confidence = 0.95, clusters } = options;
   if (clusters !== undefined && clusters.length !== values.length) {
     throw new DataError(
@@ -162,10 +233,11 @@ function resample(where: string, values: Float64Array, options: BootstrapOptions
   }).sort((x, y) => x - y);
   const total = all.reduce((sum, cluster) => sum + cluster.sum, 0);
   const count = all.reduce((sum, cluster) => sum + cluster.count, 0);
-  return {
+  const interval = {
     mean: total / count,
     low: quantileSorted(means, (1 - confidence) / 2),
     high: quantileSorted(means, (1 + confidence) / 2),
     queries: count,
   };
+  return { interval, means, clusters: all.length };
 }

@@ -14,7 +14,7 @@ const options = { embeddings, dimension: 2, source, sourceGroup };
 
 describe('evaluatePairs', () => {
   it('asks each source for the items of each other design', async () => {
-    const { pairs, meanRecallAt1 } = await evaluatePairs({ ...options, items });
+    const { pairs, meanRecallAt1, recallAt1OfRows } = await evaluatePairs({ ...options, items });
     expect(pairs).toEqual({
       'fluent-3d->noto': { recallAt1: 0, mapAtR: 0, queries: 1 }, // 41° is nearer to moon 25° than to sun 10°
       'fluent-3d->twemoji': { recallAt1: 0, mapAtR: 0, queries: 1 },
@@ -28,11 +28,13 @@ describe('evaluatePairs', () => {
       'twemoji->noto': { recallAt1: 1, mapAtR: 1, queries: 2 },
     });
     expect(meanRecallAt1).toBeCloseTo(0.8, 12);
+    // By row: twemoji's sun is found in all three; fluent-3d's sun in none of two; nobody else has the star.
+    expect(Array.from(recallAt1OfRows)).toEqual([1, 1, 1, 1, 1, 0, Number.NaN]);
   });
 
   it('one design makes no pair', async () => {
     const result = await evaluatePairs({ ...options, items, sourceGroup: source.map(() => 'one') });
-    expect(result).toEqual({ pairs: {}, meanRecallAt1: undefined, meanMapAtR: undefined });
+    expect(result).toMatchObject({ pairs: {}, meanRecallAt1: undefined, meanMapAtR: undefined });
   });
 
   it('a source in two groups, and too many sources, are errors', async () => {

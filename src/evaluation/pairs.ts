@@ -5,11 +5,11 @@
 import { DataError, type StartProgress, silentProgress } from '../util/index.js';
 import { checkRows, type Labels, rankQueries } from './ranking.js';
 import { sourceGroups, summariseQueries } from './retrieval.js';
-import type { SimilarityBlock } from './similarity.js';
+import type { Embeddings, SimilarityBlock } from './similarity.js';
 
 export interface PairsOptions {
   /** [N, D], row-major, rows of unit length. */
-  embeddings: Float32Array;
+  embeddings: Embeddings;
   /** D. */
   dimension: number;
   /** Item labels [N]; '' or −1 is unknown. */
@@ -38,6 +38,8 @@ export interface PairsResult {
   meanRecallAt1: number | undefined;
   /** Mean over the pairs; undefined when there is no pair. */
   meanMapAtR: number | undefined;
+  /** [N], a row's mean of Recall@1 over the other sources that have its item; NaN where none has. */
+  recallAt1OfRows: Float32Array;
 }
 
 /** At most so many sources: pairs grow with the square, and a shop with a thousand sellers wants another question. */
@@ -73,6 +75,8 @@ export async function evaluatePairs(options: PairsOptions): Promise<PairsResult>
     .flatMap((a) => names.map((b) => ({ name: `${a}->${b}`, from: sources.get(a)!, to: sources.get(b)! })))
     .filter(({ from, to }) => from.group !== to.group);
   const pairs: Record<string, PairMetrics> = {};
+  const found = new Int32Array(rows);
+  const asked = new Int32Array(rows);
   const progress = (options.progress ?? silentProgress)('pairs', ordered.length);
   try {
     for (const [done, { name, from, to }] of ordered.entries()) {
@@ -85,6 +89,12 @@ export async function evaluatePairs(options: PairsOptions): Promise<PairsResult>
       });
       const { recall, mapAtR, queries } = summariseQueries(item!, [1]);
       if (queries > 0) pairs[name] = { recallAt1: recall[1]!, mapAtR, queries };
+      from.rows.forEach((row, place) => {
+        const rank = item!.firstRank[place]!;
+        if (Number.isNaN(rank)) return;
+        asked[row]!++;
+        if (rank === 1) found[row]!++;
+      });
       progress.update(done + 1);
     }
   } finally {
@@ -95,6 +105,7 @@ export async function evaluatePairs(options: PairsOptions): Promise<PairsResult>
     pairs,
     meanRecallAt1: meanOf(all.map((pair) => pair.recallAt1)),
     meanMapAtR: meanOf(all.map((pair) => pair.mapAtR)),
+    recallAt1OfRows: Float32Array.from(found, (count, row) => count / asked[row]!),
   };
 }
 

@@ -3,15 +3,18 @@
  * leave-one-out are one thing: each row has a role, and a row that is both never finds itself.
  */
 import { DataError, ShapeError, type StartProgress } from '../util/index.js';
-import { checkRows, type Labels, type QueryMetrics, rankQueries } from './ranking.js';
-import type { SimilarityBlock } from './similarity.js';
+import type { AttributeSet } from './attribute-agreement.js';
+import { type GradedQueryMetrics, type GradedSummary, summariseGraded } from './graded.js';
+import { rank } from './rank.js';
+import { checkRows, encodeLabels, type Labels, type QueryMetrics } from './ranking.js';
+import type { Embeddings, SimilarityBlock } from './similarity.js';
 
 /** What a row does: `both` asks, and answers others (leave-one-out when every row is `both`). */
 export type Role = 'query' | 'gallery' | 'both';
 
 export interface RetrievalOptions {
   /** [N, D], row-major, rows of unit length. */
-  embeddings: Float32Array;
+  embeddings: Embeddings;
   /** D. */
   dimension: number;
   /**
@@ -29,11 +32,24 @@ export interface RetrievalOptions {
   crossSource?: boolean | undefined;
   /** The K of Recall@K. Default [1, 5, 10]. */
   recallAt?: readonly number[] | undefined;
+  /** Also returns H-AP, ASI and nDCG of the whole rankings. Default false. */
+  graded?: boolean | undefined;
+  /** [N], for graded metrics: the ground truth that nDCG and Spearman of attributes are against. */
+  attributes?: readonly AttributeSet[] | undefined;
+  /** [N], for `attributes`: pictures of one item do not judge each other. Default: the finest level. */
+  items?: Labels | undefined;
+  /** [N], attributes that are known although no value of them is in `attributes`. */
+  knownAttributes?: readonly Readonly<Record<string, boolean>>[] | undefined;
   /** Also returns the metrics of single queries, e.g. for `bootstrapMean`. Default false. */
   perQuery?: boolean | undefined;
-  /** Faster dot products; default a plain loop. */
+  /**
+   * Dot products. Default: a plain loop in float64, and above `LARGE_RANKING` products onnxruntime in float32 on several
+   * threads.
+   */
   similarity?: SimilarityBlock | undefined;
-  /** Similarities closer than this are ties. Default 0, or 1e-6 with `similarity`. */
+  /** Threads for what is large. Default: all cores. */
+  threads?: number | undefined;
+  /** Similarities closer than this are ties. Default 1e-12 in float64, otherwise 1e-6. */
   tieTolerance?: number | undefined;
   signal?: AbortSignal | undefined;
   progress?: StartProgress | undefined;
@@ -53,6 +69,16 @@ export interface LevelMetrics {
   skipped: number;
 }
 
+/** Why queries are not judged, each counted once. */
+export interface SkipReasons {
+  /** Its own label is unknown. */
+  unknownLabel: number;
+  /** With `crossSource`: what is relevant is all of the query's own source. */
+  onlyOwnSource: number;
+  /** No other picture of the gallery has its label (singletons). */
+  nothingRelevant: number;
+}
+
 export interface RetrievalResult {
   /** In the order of the options' levels. */
   levels: Record<string, LevelMetrics>;
@@ -60,8 +86,15 @@ export interface RetrievalResult {
   queries: number;
   /** Rows that asked but had nothing relevant at any level. */
   skipped: number;
+  /** Why, `skipped` in all. Where the reasons of the levels differ, the last of `unknownLabel`, `nothingRelevant`,
+   * `onlyOwnSource` counts. */
+  skippedBecause: SkipReasons;
+  /** The same for each level. */
+  levelsSkippedBecause: Record<string, SkipReasons>;
+  /** With `graded`. */
+  graded?: GradedSummary;
   /** With `perQuery`: the rows that asked, and each level's metrics in that order. */
-  perQuery?: { rows: Int32Array; levels: Record<string, QueryMetrics> };
+  perQuery?: { rows: Int32Array; levels: Record<string, QueryMetrics>; graded?: GradedQueryMetrics };
 }
 
 /**
@@ -85,22 +118,43 @@ export async function evaluateRetrieval(options: RetrievalOptions): Promise<Retr
   }
   const queryRows = rowsWhere(rows, (row) => roles?.[row] !== 'gallery');
   const galleryRows = rowsWhere(rows, (row) => roles?.[row] !== 'query');
-  const metrics = await rankQueries({
-    ...options,
+  const { metrics, graded } = await rank({
+    embeddings: options.embeddings,
+    dimension: options.dimension,
+    levels: options.levels,
     queryRows,
     galleryRows,
     excludeGroups: options.crossSource
       ? sourceGroups('evaluateRetrieval', rows, options.source, options.sourceGroup)
       : undefined,
+    graded: options.graded,
+    attributes: options.attributes,
+    knownAttributes: options.knownAttributes,
+    items: options.items,
+    tieTolerance: options.tieTolerance,
+    similarity: options.similarity,
+    threads: options.threads,
+    signal: options.signal,
+    progress: options.progress,
   });
+  const reasons = skipReasons(metrics, rows, queryRows, galleryRows, options);
   const result: RetrievalResult = {
     levels: Object.fromEntries(
       Object.entries(metrics).map(([name, queries]) => [name, summariseQueries(queries, recallAt)]),
     ),
     queries: queryRows.length,
-    skipped: countSkippedEverywhere(Object.values(metrics), queryRows.length),
+    skipped: Object.values(reasons.everywhere).reduce((sum, count) => sum + count, 0),
+    skippedBecause: reasons.everywhere,
+    levelsSkippedBecause: reasons.byLevel,
   };
-  if (options.perQuery) result.perQuery = { rows: queryRows, levels: metrics };
+  if (graded !== undefined) result.graded = summariseGraded(graded, options.attributes !== undefined);
+  if (options.perQuery) {
+    result.perQuery = {
+      rows: queryRows,
+      levels: metrics,
+      ...(graded === undefined ? {} : { graded }),
+    };
+  }
   return result;
 }
 
@@ -157,10 +211,41 @@ function rowsWhere(rows: number, isIn: (row: number) => boolean): Int32Array {
   return Int32Array.from(Array.from({ length: rows }, (_, row) => row).filter(isIn));
 }
 
-function countSkippedEverywhere(levels: readonly QueryMetrics[], queries: number): number {
-  let skipped = 0;
-  for (let q = 0; q < queries; q++) {
-    if (levels.every((level) => Number.isNaN(level.firstRank[q]))) skipped++;
-  }
-  return skipped;
+/** By rising claim to be judged: of a query's reasons at several levels the last one counts. */
+const REASONS = ['unknownLabel', 'nothingRelevant', 'onlyOwnSource'] as const;
+
+function skipReasons(
+  metrics: Record<string, QueryMetrics>,
+  rows: number,
+  queryRows: Int32Array,
+  galleryRows: Int32Array,
+  { levels, crossSource }: RetrievalOptions,
+): { everywhere: SkipReasons; byLevel: Record<string, SkipReasons> } {
+  const none = (): SkipReasons => ({ unknownLabel: 0, onlyOwnSource: 0, nothingRelevant: 0 });
+  const everywhere = none();
+  const byLevel = Object.fromEntries(Object.keys(levels).map((name) => [name, none()]));
+  const prepared = Object.entries(levels).map(([name, labels]) => {
+    const codes = encodeLabels(`evaluateRetrieval: level '${name}'`, labels, rows);
+    const holders = new Map<number, number>();
+    for (const row of galleryRows) holders.set(codes[row]!, (holders.get(codes[row]!) ?? 0) + 1);
+    return { reasons: byLevel[name]!, codes, holders, firstRank: metrics[name]!.firstRank };
+  });
+  const isInGallery = new Uint8Array(rows);
+  for (const row of galleryRows) isInGallery[row] = 1;
+  queryRows.forEach((row, q) => {
+    let strongest = -1;
+    for (const { reasons, codes, holders, firstRank } of prepared) {
+      if (!Number.isNaN(firstRank[q])) {
+        strongest = REASONS.length;
+        continue;
+      }
+      const code = codes[row]!;
+      const others = (holders.get(code) ?? 0) - isInGallery[row]!;
+      const reason = code < 0 ? 0 : others > 0 && crossSource ? 2 : 1;
+      reasons[REASONS[reason]!]++;
+      strongest = Math.max(strongest, reason);
+    }
+    if (strongest >= 0 && strongest < REASONS.length) everywhere[REASONS[strongest]!]++;
+  });
+  return { everywhere, byLevel };
 }

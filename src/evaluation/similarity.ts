@@ -4,28 +4,32 @@
  * room imports no runtime. Letters: Q queries in a block, G gallery rows, D embedding size.
  */
 
+/** Rows of numbers; float32 is what models give, float64 what a normalisation may keep. */
+export type Embeddings = Float32Array | Float64Array;
+
 /**
  * Computes `queries · galleryᵀ`.
  * @param queries [Q, D], row-major.
  * @param gallery [G, D], row-major; the same array in every call of one evaluation, so it can be uploaded once.
- * @returns [Q, G], row-major. It may be reused for the next call: the ranking reads it before asking again.
+ * @returns [Q, G], row-major. It may be reused for the next call: the ranking reads and overwrites it before asking
+ *   again.
  */
 export type SimilarityBlock = (
-  queries: Float32Array,
-  gallery: Float32Array,
+  queries: Embeddings,
+  gallery: Embeddings,
   dimension: number,
-) => Float32Array | Promise<Float32Array>;
+) => Float32Array | Float64Array | Promise<Float32Array | Float64Array>;
 
 /**
  * The default `SimilarityBlock`: a loop over tiles of 2 queries × 4 gallery rows, about 2 · 10⁹ products a second on
- * one core. Every product is summed in float64 in the order of d, whichever tile it falls in, and rounded to float32
- * once: equal vectors get equal similarities to the bit, which pessimistic ties rely on.
+ * one core. Every product is summed in float64 in the order of d, whichever tile it falls in: equal vectors get equal
+ * similarities to the bit, which pessimistic ties rely on.
  */
-export function dotProducts(queries: Float32Array, gallery: Float32Array, dimension: number): Float32Array {
+export function dotProducts(queries: Embeddings, gallery: Embeddings, dimension: number): Float64Array {
   const Q = queries.length / dimension;
   const G = gallery.length / dimension;
   const D = dimension;
-  const result = new Float32Array(Q * G);
+  const result = new Float64Array(Q * G);
   const evenQ = Q - (Q % 2);
   const tiledG = G - (G % 4);
   for (let j = 0; j < tiledG; j += 4) {
@@ -39,10 +43,11 @@ export function dotProducts(queries: Float32Array, gallery: Float32Array, dimens
 }
 
 /** The rows `rows` of `embeddings` [N, D] as an array [rows, D] (the same array if that is all of them). */
-export function gatherRows(embeddings: Float32Array, rows: Int32Array, dimension: number): Float32Array {
+export function gatherRows<E extends Embeddings>(embeddings: E, rows: Int32Array, dimension: number): E {
   const isAll = rows.length * dimension === embeddings.length && rows.every((row, place) => row === place);
   if (isAll) return embeddings;
-  const result = new Float32Array(rows.length * dimension);
+  const Rows = embeddings.constructor as new (length: number) => E;
+  const result = new Rows(rows.length * dimension);
   for (let place = 0; place < rows.length; place++) {
     const start = rows[place]! * dimension;
     result.set(embeddings.subarray(start, start + dimension), place * dimension);
@@ -53,12 +58,12 @@ export function gatherRows(embeddings: Float32Array, rows: Int32Array, dimension
 // --- internal ---
 
 function tile(
-  queries: Float32Array,
-  gallery: Float32Array,
+  queries: Embeddings,
+  gallery: Embeddings,
   i: number,
   j: number,
   D: number,
-  result: Float32Array,
+  result: Float64Array,
   G: number,
 ): void {
   const x0 = i * D;
@@ -102,7 +107,7 @@ function tile(
   result[o + G + 3] = b3;
 }
 
-function dot(queries: Float32Array, gallery: Float32Array, i: number, j: number, D: number): number {
+function dot(queries: Embeddings, gallery: Embeddings, i: number, j: number, D: number): number {
   let sum = 0;
   for (let d = 0; d < D; d++) sum += queries[i * D + d]! * gallery[j * D + d]!;
   return sum;

@@ -2,46 +2,56 @@
  * Plots as SVG text, drawn on the server: no script runs in the page. Colours are CSS variables of the page, so the
  * same plot is right in light and dark. The key is HTML beside the plot, since only the browser can measure text.
  */
-import { BarChart, LineChart } from 'echarts/charts';
+import { BarChart, LineChart, ScatterChart } from 'echarts/charts';
 import { GridComponent } from 'echarts/components';
 import { type EChartsCoreOption, init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
-import type { ReportCurve } from './data.js';
+import type { ReportPlot, ReportScatter } from './data.js';
 
-use([BarChart, LineChart, GridComponent, SVGRenderer]);
+use([BarChart, LineChart, ScatterChart, GridComponent, SVGRenderer]);
 
 /** Colours of the series in order, as CSS variables. */
-export const SERIES_COLOURS = Array.from({ length: 6 }, (_, i) => `var(--series-${i + 1})`);
+export const SERIES_COLOURS = Array.from({ length: 12 }, (_, i) => `var(--series-${i + 1})`);
 
-export interface LineChartOptions {
-  /** Unique on the page: names of clip paths start with it. */
-  id: string;
-  curves: readonly ReportCurve[];
-  /** Values are fractions, shown as percentages. Default false. */
-  isPercent?: boolean;
-  /** Marks each point; for curves of few points. Default false. */
-  hasPoints?: boolean;
-}
-
-/** Curves over training steps. */
-export function lineChart({ id, curves, isPercent = false, hasPoints = false }: LineChartOptions): string {
-  const format = isPercent ? percentage : compact;
+/** Curves over training steps, dimensions or probabilities. @param id unique on the page: names of clip paths start with it */
+export function lineChart(
+  id: string,
+  {
+    curves,
+    isPercent = false,
+    isPercentAcross = false,
+    isLogarithmic = false,
+    hasPoints = false,
+  }: ReportPlot,
+): string {
   return draw(id, {
     grid: GRID,
     xAxis: {
-      type: 'value',
       ...AXIS,
+      ...(isLogarithmic ? { type: 'log', logBase: 2, min: 'dataMin', max: 'dataMax' } : { type: 'value' }),
+      ...(isPercentAcross ? { min: 0, max: 1 } : {}),
       splitLine: { show: false },
+      axisLabel: { ...AXIS.axisLabel, formatter: isPercentAcross ? percentage : compact },
     },
-    yAxis: { type: 'value', scale: true, ...AXIS, axisLabel: { ...AXIS.axisLabel, formatter: format } },
-    series: curves.map((curve) => ({
+    yAxis: {
+      type: 'value',
+      scale: true,
+      ...(isPercentAcross ? { min: 0, max: 1 } : {}),
+      ...AXIS,
+      axisLabel: { ...AXIS.axisLabel, formatter: isPercent ? percentage : compact },
+    },
+    series: curves.map(({ label, points, weights, isReference = false }) => ({
       type: 'line',
-      name: curve.label,
-      data: thin(curve.points, POINTS).map(([step, value]) => [step, value]),
-      showSymbol: hasPoints,
+      name: label,
+      data: thin(points, POINTS).map(([x, y]) => [x, y]),
+      showSymbol: hasPoints && !isReference,
       symbol: 'circle',
-      symbolSize: 6,
-      lineStyle: { width: 2 },
+      symbolSize:
+        weights === undefined
+          ? 6
+          : (_: unknown, { dataIndex }: { dataIndex: number }) => 3 + 13 * Math.sqrt(weights[dataIndex] ?? 0),
+      ...(isReference ? { itemStyle: { color: 'var(--line-strong)' } } : {}),
+      lineStyle: isReference ? { width: 1.5, type: 'dashed', color: 'var(--line-strong)' } : { width: 2 },
     })),
   });
 }
@@ -56,7 +66,7 @@ export interface BarChartOptions {
 
 /** Groups of bars, each with its value above it. */
 export function barChart({ id, groups, series }: BarChartOptions): string {
-  const labelSize = series.length * groups.length > 12 ? 9 : 11;
+  const bars = series.length * groups.length;
   return draw(id, {
     grid: GRID,
     xAxis: { type: 'category', data: [...groups], ...AXIS, axisTick: { show: false } },
@@ -75,10 +85,10 @@ export function barChart({ id, groups, series }: BarChartOptions): string {
       barCategoryGap: '24%',
       itemStyle: { borderRadius: [2, 2, 0, 0] },
       label: {
-        show: true,
+        show: bars <= 30,
         position: 'top',
         distance: 3,
-        fontSize: labelSize,
+        fontSize: bars > 12 ? 9 : 11,
         color: 'var(--ink-soft)',
         formatter: ({ value }: { value: number }) => (100 * value).toFixed(0),
       },
@@ -86,7 +96,47 @@ export function barChart({ id, groups, series }: BarChartOptions): string {
   });
 }
 
-/** Averages neighbouring points so that at most `count` are left; the last point stays exact. */
+/** One point a thing, each in a colour of its own. */
+export function scatterChart(id: string, { points, isPercent = false, across, up }: ReportScatter): string {
+  const named = { nameTextStyle: { color: 'var(--ink-soft)', fontFamily: FONT, fontSize: 12 } };
+  return draw(id, {
+    grid: { ...GRID, left: 52, top: 30, bottom: 48 },
+    xAxis: {
+      type: 'value',
+      scale: true,
+      name: across,
+      nameLocation: 'middle',
+      nameGap: 30,
+      ...named,
+      ...AXIS,
+      axisLabel: { ...AXIS.axisLabel, formatter: compact },
+    },
+    yAxis: {
+      type: 'value',
+      scale: true,
+      name: up,
+      ...named,
+      nameTextStyle: { ...named.nameTextStyle, align: 'left' },
+      ...AXIS,
+      axisLabel: { ...AXIS.axisLabel, formatter: isPercent ? percentage : compact },
+    },
+    series: points.map(({ label, x, y }) => ({
+      type: 'scatter',
+      name: label,
+      data: [[x, y]],
+      symbolSize: 13,
+      label: {
+        show: points.length <= 12,
+        formatter: '{a}',
+        position: 'top',
+        fontSize: 11,
+        color: 'var(--ink-soft)',
+      },
+    })),
+  });
+}
+
+/** Averages neighbouring points so that at most `count` are left; the last point stays at its place. */
 export function thin(
   points: readonly (readonly [number, number])[],
   count: number,
@@ -103,11 +153,11 @@ export function thin(
 
 // --- internal ---
 
-const WIDTH = 540;
-const HEIGHT = 290;
+const WIDTH = 440;
+const HEIGHT = 250;
 const POINTS = 160;
 const FONT = 'system-ui, sans-serif';
-const GRID = { left: 48, right: 12, top: 18, bottom: 30 };
+const GRID = { left: 44, right: 16, top: 18, bottom: 30 };
 const AXIS = {
   axisLine: { lineStyle: { color: 'var(--line-strong)' } },
   axisTick: { show: false },
@@ -116,7 +166,7 @@ const AXIS = {
   splitNumber: 5,
 };
 
-const percentage = (value: number) => `${Math.round(100 * value)} %`;
+const percentage = (value: number) => `${Number((100 * value).toPrecision(4))} %`;
 const compact = (value: number) => String(Number(value.toPrecision(3)));
 
 function draw(id: string, option: EChartsCoreOption): string {

@@ -1,2 +1,3 @@
 export * from './data.js';
 export { renderReport } from './page.js';
+export { standalonePlot } from './standalone-plot.js';

@@ -1,15 +1,19 @@
 /**
  * The report: one HTML file with everything in it, readable without JavaScript, in light and dark, on a phone and on
- * paper. Same data, same bytes.
+ * paper. Same data, same bytes. The only script sorts tables by a column.
  */
 import type { ComponentChildren } from 'preact';
 import { renderToString } from 'preact-render-to-string';
 import { DataError } from '../../util/index.js';
-import { barChart, lineChart, SERIES_COLOURS } from './charts.js';
-import type { ReportData, ReportPicture, ReportTraining } from './data.js';
-import { FailureCard, MarkLegend, QueryCard } from './pictures.js';
+import { AttributeTables } from './attributes.js';
+import type { ReportData, ReportPicture } from './data.js';
+import { Making } from './making.js';
+import { EmbeddingMaps } from './map.js';
+import { Grid, picturesOf } from './pictures.js';
+import { Bars, LevelBars, Plots, Scatters } from './plots.js';
+import { SORTING } from './sorting.js';
 import { STYLE } from './style.js';
-import { flattened, levelNames, MethodTable, NameValues, PairTable, percent } from './tables.js';
+import { DifferenceTable, LevelTable, LicenceTable, MethodTable, PairTable, PlainTable } from './tables.js';
 
 /**
  * Renders the report as the text of an HTML file. Sections without data are left out.
@@ -88,44 +92,88 @@ function Page({ data }: { data: ReportData }) {
             Made by <code>{data.command}</code>
           </footer>
         )}
+        <script dangerouslySetInnerHTML={{ __html: SORTING }} />
       </body>
     </html>
   );
 }
 
 function sectionsOf(data: ReportData): Section[] {
-  const hasPairs = Object.keys(data.methods[0]!.metrics.pairs).length > 0;
-  const sections: (Section | false | undefined)[] = [
+  const {
+    differences = [],
+    bars = [],
+    scatters = [],
+    tables = [],
+    grids = [],
+    training = [],
+    licences = [],
+  } = data;
+  const { dimensions = [], maps = [], attributes = [], calibration = [] } = data;
+  const hasPairs = data.methods.some(({ metrics }) => Object.keys(metrics.pairs).length > 0);
+  const sections: (Section | false)[] = [
     { id: 'methods', title: 'How well it finds', body: <Methods data={data} hasPairs={hasPairs} /> },
+    bars.length > 0 && {
+      id: 'settings',
+      title: 'Setting by setting',
+      body: <Bars id="settings" bars={bars} />,
+    },
+    differences.length > 0 && {
+      id: 'differences',
+      title: 'What differs',
+      body: <DifferenceTable differences={differences} />,
+    },
+    scatters.length > 0 && {
+      id: 'cost',
+      title: 'What it costs',
+      body: <Scatters scatters={scatters} />,
+    },
+    ...tables.map((table, i) => ({
+      id: `table-${i}`,
+      title: table.title,
+      body: <PlainTable table={table} />,
+    })),
     hasPairs && { id: 'pairs', title: 'Every pair of sources', body: <Pairs data={data} /> },
-    data.queries.length > 0 && { id: 'queries', title: 'What it finds', body: <Queries data={data} /> },
-    data.failures.length > 0 && { id: 'failures', title: 'Where it fails', body: <Failures data={data} /> },
-    data.training && { id: 'training', title: 'How it learned', body: <Training training={data.training} /> },
-    { id: 'making', title: 'How it was made', body: <Making data={data} /> },
-    data.licences.length > 0 && {
+    ...grids.map((grid) => ({ id: grid.id, title: grid.title, body: <Grid grid={grid} /> })),
+    training.length > 0 && {
+      id: 'training',
+      title: 'How it learned',
+      body: <Plots id="training" plots={training} />,
+    },
+    dimensions.length > 0 && {
+      id: 'dimensions',
+      title: 'How many dimensions it needs',
+      body: <Plots id="dimensions" plots={dimensions} />,
+    },
+    maps.length > 0 && {
+      id: 'map',
+      title: 'What lies near what',
+      body: <EmbeddingMaps maps={maps} />,
+    },
+    attributes.length > 0 && {
+      id: 'attributes',
+      title: 'What it says of pictures',
+      body: <AttributeTables runs={attributes} />,
+    },
+    calibration.length > 0 && {
+      id: 'calibration',
+      title: 'How far its probabilities can be trusted',
+      body: <Plots id="calibration" plots={calibration} />,
+    },
+    data.makings.length > 0 && {
+      id: 'making',
+      title: 'How it was made',
+      body: <Making makings={data.makings} />,
+    },
+    licences.length > 0 && {
       id: 'licences',
       title: 'Whose pictures these are',
-      body: <Licences data={data} />,
+      body: <LicenceTable licences={licences} />,
     },
   ];
-  return sections.filter((section) => section !== false && section !== undefined);
+  return sections.filter((section) => section !== false);
 }
 
 function Methods({ data, hasPairs }: { data: ReportData; hasPairs: boolean }) {
-  const levels = levelNames(data.methods);
-  const keys = data.methods.map((method) => method.label);
-  const groups = levels.map((level) => data.levelLabels?.[level] ?? level);
-  const series = (key: 'recallAt1' | 'mapAtR') =>
-    data.methods.map(({ label, metrics }) => ({
-      label,
-      values: levels.map((level) => metrics.byLevel[level]?.[key] ?? 0),
-    }));
-  const inWords = (key: 'recallAt1' | 'mapAtR') =>
-    series(key)
-      .map(
-        ({ label, values }) => `${label}: ${values.map((v, i) => `${groups[i]} ${percent(v)}`).join(', ')}`,
-      )
-      .join('; ');
   return (
     <>
       <p>
@@ -135,27 +183,14 @@ function Methods({ data, hasPairs }: { data: ReportData; hasPairs: boolean }) {
         {hasPairs && ' Only pictures by another source count as found.'} Among equally similar pictures the
         wrong ones are ranked first.
       </p>
-      <MethodTable data={data} />
-      <div class="plots">
-        <Plot
-          title="Recall@1 by level"
-          keys={keys}
-          words={inWords('recallAt1')}
-          svg={barChart({ id: 'bars-recall', groups, series: series('recallAt1') })}
-        />
-        <Plot
-          title="MAP@R by level"
-          keys={keys}
-          words={inWords('mapAtR')}
-          svg={barChart({ id: 'bars-map', groups, series: series('mapAtR') })}
-        />
-      </div>
+      {data.methods.length === 1 ? <LevelTable data={data} /> : <MethodTable data={data} />}
+      <LevelBars data={data} />
     </>
   );
 }
 
 function Pairs({ data }: { data: ReportData }) {
-  const [first, ...others] = data.methods;
+  const [first, ...others] = data.methods.filter(({ metrics }) => Object.keys(metrics.pairs).length > 0);
   return (
     <>
       <PairTable method={first!} />
@@ -169,145 +204,7 @@ function Pairs({ data }: { data: ReportData }) {
   );
 }
 
-function Queries({ data }: { data: ReportData }) {
-  return (
-    <>
-      <p>
-        Each query is asked at several granularities; the same index answers all, only the weights differ.
-      </p>
-      <MarkLegend />
-      <div class="queries">
-        {data.queries.map((query, i) => (
-          <QueryCard query={query} key={i} />
-        ))}
-      </div>
-    </>
-  );
-}
-
-function Failures({ data }: { data: ReportData }) {
-  return (
-    <>
-      <p>The queries whose first right picture came latest.</p>
-      <div class="failures">
-        {data.failures.map((failure, i) => (
-          <FailureCard failure={failure} key={i} />
-        ))}
-      </div>
-    </>
-  );
-}
-
-function Training({ training: { losses, validation } }: { training: ReportTraining }) {
-  const labels = (curves: ReportTraining['losses']) => curves.map((curve) => curve.label);
-  const ends = (curves: ReportTraining['losses'], isPercent: boolean) =>
-    curves
-      .filter(({ points }) => points.length > 0)
-      .map(({ label, points }) => {
-        const [from, to] = [points[0]![1], points.at(-1)![1]].map((v) =>
-          isPercent ? percent(v) : v.toPrecision(3),
-        );
-        return `${label} from ${from} to ${to}`;
-      })
-      .join('; ');
-  return (
-    <div class="plots">
-      {losses.length > 0 && (
-        <Plot
-          title="Loss by training step"
-          keys={labels(losses)}
-          words={ends(losses, false)}
-          svg={lineChart({ id: 'losses', curves: losses })}
-        />
-      )}
-      {validation.length > 0 && (
-        <Plot
-          title="Recall@1 on validation, by training step"
-          keys={labels(validation)}
-          words={ends(validation, true)}
-          svg={lineChart({ id: 'validation', curves: validation, isPercent: true, hasPoints: true })}
-        />
-      )}
-    </div>
-  );
-}
-
-function Making({ data }: { data: ReportData }) {
-  return (
-    <>
-      <h3>Provenance</h3>
-      <NameValues entries={Object.entries(data.provenance)} />
-      <h3>Configuration</h3>
-      <NameValues entries={flattened(data.configuration)} />
-    </>
-  );
-}
-
-function Licences({ data }: { data: ReportData }) {
-  return (
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Pictures</th>
-            <th scope="col">By</th>
-            <th scope="col">Licence</th>
-            <th scope="col">Used here</th>
-          </tr>
-        </thead>
-        <tbody>
-          {data.licences.map(({ name, author, licence, url, pictures }) => (
-            <tr key={name}>
-              <th scope="row">{url === undefined ? name : <a href={url}>{name}</a>}</th>
-              <td>{author ?? ''}</td>
-              <td>{licence}</td>
-              <td>{pictures ?? ''}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-// The SVG is drawn by us; the labels in it are escaped where it is drawn.
-function Plot({
-  title,
-  keys,
-  words,
-  svg,
-}: {
-  title: string;
-  keys: readonly string[];
-  words: string;
-  svg: string;
-}) {
-  return (
-    <figure>
-      <figcaption>{title}</figcaption>
-      {keys.length > 1 && (
-        <ul class="keys">
-          {keys.map((label, i) => (
-            <li key={label}>
-              <span style={`background:${SERIES_COLOURS[i % SERIES_COLOURS.length]}`} aria-hidden="true" />
-              {label}
-            </li>
-          ))}
-        </ul>
-      )}
-      <div role="img" aria-label={`${title}. ${words}`} dangerouslySetInnerHTML={{ __html: svg }} />
-    </figure>
-  );
-}
-
-function* allPictures(data: ReportData): Generator<ReportPicture> {
-  for (const query of data.queries) {
-    yield query.picture;
-    for (const row of query.rows) for (const hit of row.hits) yield hit.picture;
-  }
-  for (const failure of data.failures) {
-    yield failure.picture;
-    if (failure.expected !== undefined) yield failure.expected;
-    yield* failure.hits;
-  }
+function* allPictures({ grids = [], maps = [] }: ReportData): Generator<ReportPicture> {
+  for (const grid of grids) yield* picturesOf(grid);
+  for (const { picture } of maps) if (picture !== undefined) yield picture;
 }

@@ -1,5 +1,13 @@
-/** The report's tables: methods by level, pairs of sources, and lists of names and values. */
-import type { ReportData, ReportInterval, ReportMethod } from './data.js';
+/** The report's tables: methods by level, their differences, pairs of sources, and plain ones. */
+import type { MethodMetrics } from '../method-metrics.js';
+import type {
+  ReportData,
+  ReportDifference,
+  ReportInterval,
+  ReportLicence,
+  ReportMethod,
+  ReportTable,
+} from './data.js';
 
 /** A fraction as a percentage with one decimal, without the sign: `0.4321` → `43.2`. */
 export function percent(fraction: number): string {
@@ -11,55 +19,47 @@ export function levelNames(methods: readonly ReportMethod[]): string[] {
   return [...new Set(methods.flatMap((method) => Object.keys(method.metrics.byLevel)))];
 }
 
-/** Method × (Recall@1, MAP@R, and three figures a level); the best of each column in bold. */
+/**
+ * Method × (Recall@1, MAP@R, two figures a level, and the graded figures); the best of each column
+ * in bold.
+ */
 export function MethodTable({ data }: { data: ReportData }) {
   const { methods } = data;
-  const levels = levelNames(methods);
-  const columns = [
-    { key: 'recallAt1', of: (method: ReportMethod) => method.metrics.recallAt1 },
-    { key: 'mapAtR', of: (method: ReportMethod) => method.metrics.mapAtR },
-    ...levels.flatMap((level) =>
-      (['recallAt1', 'recallAt10', 'mapAtR'] as const).map((key) => ({
-        key: `${level}.${key}`,
-        of: (method: ReportMethod) => method.metrics.byLevel[level]?.[key] ?? Number.NaN,
-      })),
-    ),
-  ];
-  const best = columns.map(({ of }) => Math.max(...methods.map(of).filter(Number.isFinite)));
+  const groups = columnGroups(data);
+  const columns = groups.flatMap((group) =>
+    group.columns.map((column, i) => ({ ...column, starts: i === 0 })),
+  );
+  const best = columns.map(({ of }) =>
+    Math.max(...methods.map(({ metrics }) => of(metrics)).filter(Number.isFinite)),
+  );
+  const hasBest = methods.length > 1;
+  const isLong = methods.length > 3;
   return (
     <div class="scroll">
-      <table class="numbers">
-        <caption>In percent. Best in bold; 95 % intervals below, where they were computed.</caption>
+      <table class={isLong ? 'numbers methods sortable' : 'numbers methods'}>
+        <caption>
+          <span>
+            In percent{hasBest && '; best in bold'}.
+            {data.intervalNote !== undefined && ` ${data.intervalNote}`}
+          </span>
+        </caption>
         <thead>
           <tr>
             <th rowSpan={2} scope="col">
               Method
             </th>
-            <th colSpan={2} scope="colgroup">
-              main figures
-            </th>
-            {levels.map((level) => (
-              <th colSpan={3} scope="colgroup" key={level}>
-                {data.levelLabels?.[level] ?? level}
+            {groups.map(({ label, columns: own }) => (
+              <th colSpan={own.length} scope="colgroup" key={label}>
+                {label}
               </th>
             ))}
           </tr>
           <tr>
-            <th scope="col" class="starts">
-              Recall@1
-            </th>
-            <th scope="col">MAP@R</th>
-            {levels.flatMap((level) => [
-              <th scope="col" class="starts" key={`${level}.1`}>
-                R@1
-              </th>,
-              <th scope="col" key={`${level}.10`}>
-                R@10
-              </th>,
-              <th scope="col" key={`${level}.map`}>
-                MAP@R
-              </th>,
-            ])}
+            {columns.map(({ key, label, starts }) => (
+              <th scope="col" class={starts ? 'starts' : ''} key={key}>
+                {label}
+              </th>
+            ))}
           </tr>
         </thead>
         <tbody>
@@ -69,17 +69,210 @@ export function MethodTable({ data }: { data: ReportData }) {
                 {method.label}
                 {method.description && <small>{method.description}</small>}
               </th>
-              {columns.map(({ key, of }, i) => (
-                <td
-                  key={key}
-                  class={[i === 0 || i % 3 === 2 ? 'starts' : '', of(method) === best[i] ? 'best' : ''].join(
-                    ' ',
-                  )}
-                >
-                  {percent(of(method))}
-                  {i < 2 && <Interval of={method.intervals?.[i === 0 ? 'recallAt1' : 'mapAtR']} />}
-                </td>
+              {columns.map(({ key, of, starts }, i) => {
+                const value = of(method.metrics);
+                return (
+                  <td
+                    key={key}
+                    data-value={Number.isFinite(value) ? value : undefined}
+                    class={[starts ? 'starts' : '', hasBest && value === best[i] ? 'best' : '']
+                      .join(' ')
+                      .trim()}
+                  >
+                    {percent(value)}
+                    <Interval of={method.intervals?.[key]} isSymmetric={data.hasSymmetricIntervals} />
+                  </td>
+                );
+              })}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** One method: a row a level, and beneath what is said over all levels. */
+export function LevelTable({ data }: { data: ReportData }) {
+  const method = data.methods[0]!;
+  const { byLevel } = method.metrics;
+  const levels = Object.keys(byLevel);
+  const columns = [
+    ['recallAt1', 'Recall@1'],
+    ['recallAt5', 'Recall@5'],
+    ['recallAt10', 'Recall@10'],
+    ['mapAtR', 'MAP@R'],
+    ['rPrecision', 'R-Precision'],
+    ['map', 'mAP'],
+  ] as const;
+  const overall = columnGroups(data)
+    .filter(({ isOfLevel }) => !isOfLevel)
+    .flatMap(({ label, columns: own }) => own.map((column) => ({ ...column, group: label })));
+  return (
+    <>
+      <div class="scroll">
+        <table class="numbers narrow">
+          <caption>
+            <span>In percent.{data.intervalNote !== undefined && ` ${data.intervalNote}`}</span>
+          </caption>
+          <thead>
+            <tr>
+              <th scope="col">level</th>
+              {columns.map(([key, label]) => (
+                <th scope="col" key={key}>
+                  {label}
+                </th>
               ))}
+              <th scope="col">queries</th>
+            </tr>
+          </thead>
+          <tbody>
+            {levels.map((level) => (
+              <tr key={level}>
+                <th scope="row">{data.levelLabels?.[level] ?? level}</th>
+                {columns.map(([key]) => (
+                  <td key={key}>
+                    {percent(judged(byLevel[level])?.[key] ?? Number.NaN)}
+                    <Interval
+                      of={method.intervals?.[`${level}.${key}`]}
+                      isSymmetric={data.hasSymmetricIntervals}
+                    />
+                  </td>
+                ))}
+                <td>{byLevel[level]?.queries}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <div class="scroll">
+        <table class="numbers narrow">
+          <tbody>
+            {overall.map(({ key, label, group, of }) => (
+              <tr key={key}>
+                <th scope="row">
+                  {label} <small>{group}</small>
+                </th>
+                <td>
+                  {percent(of(method.metrics))}
+                  <Interval of={method.intervals?.[key]} isSymmetric={data.hasSymmetricIntervals} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}
+
+/** A forest plot: each difference as a line with its interval around zero. */
+export function DifferenceTable({ differences }: { differences: readonly ReportDifference[] }) {
+  const reach = Math.max(0.001, ...differences.flatMap(({ low, high }) => [Math.abs(low), Math.abs(high)]));
+  const at = (value: number) => (50 + (46 * value) / reach).toFixed(2);
+  const signed = (value: number) => {
+    const size = percent(Math.abs(value));
+    return size === '0.0' ? size : `${value < 0 ? '−' : '+'}${size}`;
+  };
+  const figures = [...new Set(differences.map(({ figure }) => figure))];
+  return (
+    <>
+      <p>
+        Differences in percentage points, with 95 % intervals. An interval that does not touch the line in the
+        middle tells a difference from chance; on the right the first is better.
+      </p>
+      {figures.map((figure) => (
+        <div class="scroll" key={figure}>
+          <table class="forest">
+            <caption>
+              <span>{figure}</span>
+            </caption>
+            <tbody>
+              {differences
+                .filter((difference) => difference.figure === figure)
+                .map(({ label, mean, low, high, note }) => (
+                  <tr key={label} class={low > 0 || high < 0 ? 'clear' : ''}>
+                    <th scope="row">
+                      {label}
+                      {note !== undefined && <small>{note}</small>}
+                    </th>
+                    <td>
+                      <svg viewBox="0 0 100 10" aria-hidden="true" preserveAspectRatio="none">
+                        <line class="zero" x1="50" x2="50" y1="0" y2="10" />
+                        <line class="range" x1={at(low)} x2={at(high)} y1="5" y2="5" />
+                        <line class="centre" x1={at(mean)} x2={at(mean)} y1="1.5" y2="8.5" />
+                      </svg>
+                    </td>
+                    <td>
+                      <strong>{signed(mean)}</strong>
+                      <span class="interval">
+                        {signed(low)} to {signed(high)}
+                      </span>
+                    </td>
+                  </tr>
+                ))}
+            </tbody>
+          </table>
+        </div>
+      ))}
+    </>
+  );
+}
+
+/** A table of texts and numbers. */
+export function PlainTable({ table: { note, columns, rows } }: { table: ReportTable }) {
+  return (
+    <>
+      {note !== undefined && <p>{note}</p>}
+      <div class="scroll">
+        <table class="plain sortable">
+          <thead>
+            <tr>
+              {columns.map((column) => (
+                <th scope="col" key={column}>
+                  {column}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map(([name, ...cells], i) => (
+              <tr key={i}>
+                <th scope="row">{name}</th>
+                {cells.map((cell, j) => (
+                  <td key={j} data-value={typeof cell === 'number' ? cell : undefined}>
+                    {cell}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}
+
+/** Sets of pictures, their authors and licences. */
+export function LicenceTable({ licences }: { licences: readonly ReportLicence[] }) {
+  return (
+    <div class="scroll">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Pictures</th>
+            <th scope="col">By</th>
+            <th scope="col">Licence</th>
+            <th scope="col">Used here</th>
+          </tr>
+        </thead>
+        <tbody>
+          {licences.map(({ name, author, licence, url, pictures }) => (
+            <tr key={name}>
+              <th scope="row">{url === undefined ? name : <a href={url}>{name}</a>}</th>
+              <td>{author ?? ''}</td>
+              <td>{licence}</td>
+              <td>{pictures ?? ''}</td>
             </tr>
           ))}
         </tbody>
@@ -103,8 +296,10 @@ export function PairTable({ method }: { method: ReportMethod }) {
     <div class="scroll">
       <table class="heat">
         <caption>
-          {method.label}: Recall@1 in percent. The row asks, the column answers; a dash is a pair of one
-          design.
+          <span>
+            {method.label}: Recall@1 in percent. The row asks, the column answers; a dash is a pair of one
+            design.
+          </span>
         </caption>
         <thead>
           <tr>
@@ -152,39 +347,89 @@ export function PairTable({ method }: { method: ReportMethod }) {
   );
 }
 
-/** Names and values in two columns. */
-export function NameValues({ entries }: { entries: readonly (readonly [string, string])[] }) {
-  return (
-    <dl class="pairs-of">
-      {entries.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
-  );
-}
-
-/** `{ optimizer: { learningRate: 0.004 } }` → `['optimizer.learningRate', '0.004']`; lists stay on one line. */
-export function flattened(value: unknown, prefix = ''): [string, string][] {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return Object.entries(value).flatMap(([key, part]) =>
-      flattened(part, prefix === '' ? key : `${prefix}.${key}`),
-    );
-  }
-  if (value === undefined) return [];
-  const isPlain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-  return [[prefix, isPlain ? String(value) : JSON.stringify(value)]];
-}
-
 // --- internal ---
 
-function Interval({ of }: { of: ReportInterval | undefined }) {
+interface Column {
+  key: string;
+  label: string;
+  of: (metrics: MethodMetrics) => number;
+}
+
+interface ColumnGroup {
+  label: string;
+  /** Whether it is one level's. */
+  isOfLevel?: true;
+  columns: Column[];
+}
+
+function columnGroups({ methods, levelLabels }: ReportData): ColumnGroup[] {
+  const groups: ColumnGroup[] = [
+    {
+      label: 'main figures',
+      columns: [
+        { key: 'recallAt1', label: 'Recall@1', of: ({ recallAt1 }) => recallAt1 },
+        { key: 'mapAtR', label: 'MAP@R', of: ({ mapAtR }) => mapAtR },
+      ],
+    },
+    ...levelNames(methods).map((level, i) => ({
+      label: levelLabels?.[level] ?? level,
+      isOfLevel: true as const,
+      columns: (
+        [
+          ['recallAt1', 'R@1'],
+          // The finest level's MAP@R is among the main figures.
+          i === 0 ? (['recallAt10', 'R@10'] as const) : (['mapAtR', 'MAP@R'] as const),
+        ] as const
+      ).map(([key, label]) => ({
+        key: `${level}.${key}`,
+        label,
+        of: ({ byLevel }: MethodMetrics) => judged(byLevel[level])?.[key] ?? Number.NaN,
+      })),
+    })),
+    {
+      label: 'over all levels',
+      columns: [
+        { key: 'hap', label: 'H-AP', of: ({ hap }) => hap },
+        { key: 'asi', label: 'ASI', of: ({ asi }) => asi },
+        { key: 'ndcgAt10', label: 'nDCG@10', of: ({ ndcgAt10 }) => ndcgAt10 },
+      ],
+    },
+    {
+      label: 'attributes',
+      columns: [
+        {
+          key: 'attributeNdcgAt10',
+          label: 'nDCG@10',
+          of: ({ attributes }) => attributes?.ndcgAt10 ?? Number.NaN,
+        },
+        {
+          key: 'attributeSpearman',
+          label: 'Spearman',
+          of: ({ attributes }) => attributes?.spearman ?? Number.NaN,
+        },
+      ],
+    },
+  ];
+  const isThere = ({ of }: Column) => methods.some(({ metrics }) => Number.isFinite(of(metrics)));
+  return groups.filter(({ columns }) => columns.some(isThere));
+}
+
+/** A level at which no query has anything to find has no figures. */
+function judged<T extends { queries: number }>(level: T | undefined): T | undefined {
+  return level !== undefined && level.queries > 0 ? level : undefined;
+}
+
+function Interval({
+  of,
+  isSymmetric = false,
+}: {
+  of: ReportInterval | undefined;
+  isSymmetric?: boolean | undefined;
+}) {
   if (of === undefined) return null;
   return (
     <span class="interval">
-      {percent(of.low)} – {percent(of.high)}
+      {isSymmetric ? `± ${percent((of.high - of.low) / 2)}` : `${percent(of.low)} – ${percent(of.high)}`}
     </span>
   );
 }
