@@ -4,7 +4,7 @@
  * `catalog.json` names the store that searches use. Indexing with another model fills a new store beside it and
  * becomes the catalogue when it is done, so a search never mixes two models' vectors.
  */
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Bundle } from '../bundle/index.js';
@@ -15,12 +15,18 @@ import {
   type VectorLayout,
   vectorLayout,
 } from '../granularity/index.js';
-import { DataError, readJson, writeJson } from '../util/index.js';
+import { acquireLock, DataError, errorMessage, presentTime, writeJson } from '../util/index.js';
+import { STORE_PREFIX, sweepStores } from './generations.js';
+import { openDatabaseStore, readDatabaseDescription, writeDatabaseDescription } from './postgres-catalog.js';
 import type { VectorStore } from './store.js';
 import { openLanceStore } from './stores/lancedb.js';
+import { isPostgresUrl } from './stores/postgres-database.js';
 
 /** The columns that every catalogue has before the attributes. */
 export const BASE_COLUMNS = ['path', 'item_id', 'split', 'source', 'source_group', 'content_hash'] as const;
+
+/** The file that makes a folder a catalogue, and the name of its copy in the folder of a store. */
+export const CATALOG_FILE = 'catalog.json';
 
 /** What `catalog.json` says. */
 export interface CatalogDescription {
@@ -33,8 +39,12 @@ export interface CatalogDescription {
   /** [L][P] */
   readonly levelWeights: readonly (readonly number[])[];
   readonly columns: readonly string[];
+  /** Those of the columns that ranges can be asked of. */
+  readonly numericColumns: readonly string[];
   /** The folder of the store, inside the catalogue. */
   readonly store: string;
+  /** The store that this one took the place of, and when (ISO 8601): readers elsewhere may still be in it. */
+  readonly previous?: { readonly store: string; readonly retiredAt: string } | undefined;
 }
 
 export interface Catalog {
@@ -50,28 +60,82 @@ export interface Catalog {
  * @throws DataError when there is none, it is of a newer format, or it cannot be read.
  */
 export async function openCatalog(directory: string): Promise<Catalog> {
-  const file = join(directory, FILE);
-  if (!(await isFile(file)))
-    throw new DataError('there is no catalogue. Make one with `semblance index`, or correct the path', {
-      file: directory,
-    });
-  return await open(directory, parseDescription(await readJson(file), file));
+  return await openDescribed(directory, (await readDescription(directory)).description);
+}
+
+/**
+ * Reads `catalog.json`.
+ * @returns what it says, and its text: as long as that is the same, so is the catalogue's store.
+ * @throws DataError when there is none, it is of a newer format, or it cannot be read.
+ */
+export async function readDescription(
+  directory: string,
+): Promise<{ description: CatalogDescription; text: string }> {
+  if (isPostgresUrl(directory)) {
+    const text = await readDatabaseDescription(directory);
+    if (text === undefined)
+      throw new DataError('there is no catalogue. Make one with `semblance index`, or correct the location', {
+        file: directory,
+      });
+    return { description: parseDescription(text, directory), text };
+  }
+  const file = join(directory, CATALOG_FILE);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    const isMissing = ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+    throw isMissing
+      ? new DataError('there is no catalogue. Make one with `semblance index`, or correct the path', {
+          file: directory,
+          cause: error,
+        })
+      : new DataError(`cannot be read: ${errorMessage(error)}`, { file, cause: error });
+  }
+  return { description: parseDescription(text, file), text };
+}
+
+/** Writes `catalog.json`, and a copy beside the vectors, from which `catalog verify` restores it. */
+export async function writeDescription(directory: string, description: CatalogDescription): Promise<void> {
+  if (isPostgresUrl(directory)) return await writeDatabaseDescription(directory, description);
+  await writeJson(join(directory, description.store, CATALOG_FILE), description);
+  await writeJson(join(directory, CATALOG_FILE), description);
+}
+
+/**
+ * Runs a change of the catalogue's records or pictures, or of `catalog.json`, while no other process makes one.
+ * Changes are short; an indexing run takes its turn for each batch that it stores.
+ */
+export async function whileWriting<T>(
+  directory: string,
+  change: () => Promise<T>,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<T> {
+  // A database's writers take turns by themselves.
+  if (isPostgresUrl(directory)) return await change();
+  const lock = await acquireLock(join(directory, WRITE_LOCK), { ...options, pollMs: 10 });
+  try {
+    return await change();
+  } finally {
+    await lock.release();
+  }
 }
 
 /**
  * Opens a catalogue to index into it with a bundle's model, and makes it where there is none.
  * @param options.attributes the names of the attributes that records will have.
+ * @param options.numericAttributes those of them that hold numbers (see `findNumericColumns`), for ranges in filters;
+ *   used when the store is made. Default: none.
  * @returns the catalogue, and `publish`, to be called when indexing is done: it makes the catalogue the one that
- *   searches use, and removes the stores of other models.
+ *   searches use. The store that was used before stays until nobody reads it (see `sweepStores`); others go.
  * @throws DataError when the catalogue has other columns, or an attribute has the name of a base column.
  */
 export async function openCatalogForIndexing(
   directory: string,
   bundle: Bundle,
-  options: { attributes: readonly string[] },
+  options: { attributes: readonly string[]; numericAttributes?: readonly string[] },
 ): Promise<{ catalog: Catalog; publish(): Promise<void> }> {
-  const file = join(directory, FILE);
-  const existing = (await isFile(file)) ? parseDescription(await readJson(file), file) : undefined;
+  const existing = (await hasCatalog(directory)) ? (await readDescription(directory)).description : undefined;
   const { card, vectorHash } = bundle;
   const isSameModel = existing?.model.vectorHash === vectorHash;
   const columns = isSameModel ? existing.columns : [...BASE_COLUMNS, ...options.attributes];
@@ -93,39 +157,61 @@ export async function openCatalogForIndexing(
     levelWeights:
       card.levelWeights ?? defaultLevelWeights(card.schema, vectorLayout(card.schema, card.dimension)),
     columns,
+    numericColumns: isSameModel ? existing.numericColumns : (options.numericAttributes ?? []),
     store: `${STORE_PREFIX}${vectorHash.slice(0, 16)}`,
+    ...(isSameModel && existing.previous !== undefined ? { previous: existing.previous } : {}),
   };
-  const catalog = await open(directory, description);
+  const catalog = await openDescribed(directory, description);
   // The first model's pictures can be searched while they are coming in; another model's only when all are there.
-  if (existing === undefined || isSameModel) await writeJson(file, description);
+  if (existing === undefined || isSameModel) await writeDescription(directory, description);
   return {
     catalog,
     async publish() {
-      await writeJson(file, description);
-      for (const name of await readdir(directory))
-        if (name.startsWith(STORE_PREFIX) && name !== description.store)
-          await rm(join(directory, name), { recursive: true, force: true });
+      if (existing !== undefined && !isSameModel) {
+        const previous = { store: existing.store, retiredAt: presentTime() };
+        await writeDescription(directory, { ...description, previous });
+      }
+      if (!isPostgresUrl(directory)) await sweepStores(directory);
     },
   };
 }
 
-// --- internal ---
+/** Whether a folder is a catalogue. A broken one is one. */
+export async function hasCatalog(directory: string): Promise<boolean> {
+  if (isPostgresUrl(directory)) return (await readDatabaseDescription(directory)) !== undefined;
+  return await stat(join(directory, CATALOG_FILE)).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => !['ENOENT', 'ENOTDIR'].includes(error.code ?? ''),
+  );
+}
 
-const FILE = 'catalog.json';
-const FORMAT_VERSION = 1;
-const STORE_PREFIX = 'vectors-';
+/** Opens the catalogue that a description describes. */
+export async function openDescribed(directory: string, description: CatalogDescription): Promise<Catalog> {
+  const layout = vectorLayout(description.schema, description.dimension);
+  const shape = {
+    dimension: layout.size,
+    columns: description.columns,
+    numericColumns: description.numericColumns,
+  };
+  if (isPostgresUrl(directory)) {
+    const store = await openDatabaseStore(directory, description.store, shape);
+    return { directory, description, layout, store, close: () => store.close() };
+  }
+  const store = await openLanceStore(join(directory, description.store), shape);
+  return { directory: resolve(directory), description, layout, store, close: () => store.close() };
+}
 
-const descriptionFormat = z.object({
-  formatVersion: z.int().min(1),
-  model: z.object({ directory: z.string(), vectorHash: z.string() }),
-  dimension: z.int().min(1),
-  schema: schemaFormat,
-  levelWeights: z.array(z.array(z.number())),
-  columns: z.array(z.string()),
-  store: z.string().regex(/^vectors-[0-9a-f]+$/),
-});
-
-function parseDescription(value: unknown, file: string): CatalogDescription {
+/** @throws DataError naming the file when the text is no description, or one of a newer format */
+export function parseDescription(text: string, file: string): CatalogDescription {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new DataError(
+      `is not valid JSON: ${errorMessage(error)}. \`semblance catalog verify --repair\` restores it`,
+      { file, cause: error },
+    );
+  }
   const version = (value as { formatVersion?: unknown } | null)?.formatVersion;
   if (typeof version === 'number' && version > FORMAT_VERSION)
     throw new DataError(
@@ -138,18 +224,19 @@ function parseDescription(value: unknown, file: string): CatalogDescription {
   throw new DataError(`${issue?.path.join('.') || 'content'}: ${issue?.message ?? 'is wrong'}`, { file });
 }
 
-async function open(directory: string, description: CatalogDescription): Promise<Catalog> {
-  const layout = vectorLayout(description.schema, description.dimension);
-  const store = await openLanceStore(join(directory, description.store), {
-    dimension: layout.size,
-    columns: description.columns,
-  });
-  return { directory: resolve(directory), description, layout, store, close: () => store.close() };
-}
+// --- internal ---
 
-async function isFile(path: string): Promise<boolean> {
-  return await stat(path).then(
-    (status) => status.isFile(),
-    () => false,
-  );
-}
+const FORMAT_VERSION = 1;
+const WRITE_LOCK = join('locks', 'write.lock');
+
+const descriptionFormat = z.object({
+  formatVersion: z.int().min(1),
+  model: z.object({ directory: z.string(), vectorHash: z.string() }),
+  dimension: z.int().min(1),
+  schema: schemaFormat,
+  levelWeights: z.array(z.array(z.number())),
+  columns: z.array(z.string()),
+  numericColumns: z.array(z.string()).default([]),
+  store: z.string().regex(/^vectors-[0-9a-f]+$/),
+  previous: z.object({ store: z.string(), retiredAt: z.iso.datetime() }).optional(),
+});

@@ -1,14 +1,28 @@
 export * from './catalog.js';
+export * from './explanation.js';
 export * from './filter.js';
+export * from './filter-text.js';
+export { GRACE_MS, otherStores, sweepStores } from './generations.js';
+export * from './index-plan.js';
 export * from './indexing.js';
+export * from './live-catalog.js';
+export { boxOfId, entryOfRecord, entryOfRow, type PictureEntry, recordId } from './picture-entries.js';
+export * from './query.js';
+export { recordPicture } from './record-picture.js';
+export type { PictureChange, PictureWrite, WriteOutcome } from './record-writes.js';
 export * from './search.js';
 export type {
   FacetCount,
   Hit,
+  IndexableStore,
+  ScanOptions,
   SearchOptions,
   StoredRecord,
   StoreShape,
   VectorStore,
 } from './store.js';
+export { isIndexable } from './store.js';
 export { openLanceStore } from './stores/lancedb.js';
 export { openMemoryStore } from './stores/memory.js';
+export { openPostgresStore, type PostgresOptions } from './stores/postgres.js';
+export * from './tuning.js';

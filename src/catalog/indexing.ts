@@ -7,6 +7,7 @@ import type { Embedder } from '../bundle/index.js';
 import type { ManifestRow } from '../data/index.js';
 import { storedVectors } from '../granularity/index.js';
 import { errorMessage, type StartProgress, sha256OfFile, silentProgress } from '../util/index.js';
+import { recordId } from './picture-entries.js';
 import type { StoredRecord, VectorStore } from './store.js';
 
 /** What became of the rows. The four counts add up to the number of different pictures. */
@@ -17,16 +18,6 @@ export interface IndexReport {
   readonly unchanged: number;
   /** Pictures that could not be read, with the reason on one line, in the order of the rows. */
   readonly failures: readonly { readonly id: string; readonly reason: string }[];
-}
-
-/**
- * The id of a row's picture in a catalogue: its path as the manifest has it and, where only a box of the picture
- * counts, `#left,top,right,bottom`.
- */
-export function recordId({ relativePath, box }: Pick<ManifestRow, 'relativePath' | 'box'>): string {
-  return box === undefined
-    ? relativePath
-    : `${relativePath}#${box.left},${box.top},${box.right},${box.bottom}`;
 }
 
 /**

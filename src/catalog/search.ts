@@ -1,12 +1,84 @@
 /**
- * Search by picture: embed it, weight its parts for the granularity asked for, take the largest dot products, and
- * say how each score came about.
+ * Search: examples become one query vector, its parts weighted for the granularity asked for; the largest dot products
+ * are put in order, grouped and cut into pages; each hit says how its score came about.
+ *
+ * Letters: S size of a stored vector, L levels.
  */
 import type { Embedder, PictureSource } from '../bundle/index.js';
-import { partScores, queryVector, storedVectors, weightsAt } from '../granularity/index.js';
-import { DataError } from '../util/index.js';
+import { partScores, weightsAt } from '../granularity/index.js';
+import { DataError, sha256, stopwatch } from '../util/index.js';
+import { attributeDirections } from './attribute-directions.js';
 import { BASE_COLUMNS, type Catalog } from './catalog.js';
-import type { Filter } from './filter.js';
+import {
+  type Condition,
+  checkColumns,
+  checkFilter,
+  type Filter,
+  literalsOf,
+  splitLiteral,
+} from './filter.js';
+import {
+  COLUMN_VALUE,
+  type Cursor,
+  columnKey,
+  compareKeys,
+  diversify,
+  groupByItem,
+  type Key,
+  readCursor,
+  scoreKey,
+  writeCursor,
+} from './ordering.js';
+import {
+  type AttributePrediction,
+  combineExamples,
+  type Edit,
+  type Example,
+  editedQueryVector,
+  predictedAttributes,
+  resolveExamples,
+  silencedAttributes,
+} from './query.js';
+import { dotProduct, type FacetCount, type StoredRecord } from './store.js';
+import { countValues } from './stores/memory.js';
+
+/** What to search for, and how to show it. */
+export interface SearchRequest {
+  /** One for at least; records given by id are not among the hits. */
+  readonly examples: readonly Example[];
+  /** γ from 0, the same item, to 1, the same kind. Default 0. */
+  readonly granularity?: number;
+  /** Hits a page, from 1. Default 10. */
+  readonly limit?: number;
+  /** Of the page before; default: the first page. */
+  readonly cursor?: string | undefined;
+  /** Only among these. Default: all. */
+  readonly filter?: Filter;
+  readonly edits?: readonly Edit[];
+  /** `item`: the best picture of each item only. Default `none`. */
+  readonly groupBy?: 'item' | 'none';
+  /** From 0, the default, by score alone, to 1: what is least like the hits above it. */
+  readonly diversity?: number;
+  /** Orders the best `SORT_DEPTH` pictures by a column. */
+  readonly sort?: { readonly column: string; readonly direction?: 'ascending' | 'descending' } | undefined;
+  /** Columns whose values are counted over the best `FACET_DEPTH` pictures. */
+  readonly facets?: readonly string[];
+}
+
+export interface SearchResult {
+  readonly hits: readonly SearchHit[];
+  /** For the next page; `undefined` when this is the last. */
+  readonly cursor: string | undefined;
+  /** [S] an example: given again as `vector` they spare the model. */
+  readonly vectors: readonly Float32Array[];
+  /** Of the first example that is a picture; none where there is none. */
+  readonly attributes: readonly AttributePrediction[];
+  /** A column that the filter names is counted without its conditions, so that its other values can be chosen. */
+  readonly facets: Readonly<Record<string, readonly FacetCount[]>>;
+  /** How many of the best pictures the facets were counted over, at most. */
+  readonly facetScope: number;
+  readonly timing: { readonly embedMs: number; readonly searchMs: number };
+}
 
 /** One picture found. */
 export interface SearchHit {
@@ -17,21 +89,79 @@ export interface SearchHit {
   readonly path: string;
   readonly itemId: string;
   readonly source: string | undefined;
-  /** At most 1, for a picture with itself. */
+  /** At most 1, for a picture with itself; each edit adds or takes `EDIT_STRENGTH` at most. */
   readonly score: number;
   /** Each part's share of the score: `embedding`, `attributes`, `level:<name>`. They add up to it. */
   readonly parts: Readonly<Record<string, number>>;
   /** The attributes that are known. */
   readonly attributes: Readonly<Record<string, readonly string[]>>;
+  /** Ids of further pictures of the item, best first; only when grouped. */
+  readonly variants: readonly string[];
+}
+
+/** How many of the best pictures are sorted by a column. */
+export const SORT_DEPTH = 1000;
+/** How many of the best pictures facets are counted over. */
+export const FACET_DEPTH = 1000;
+/** How far down the pages of one search reach: hits. */
+export const PAGING_DEPTH = 10_000;
+/** How far down the pages of a diverse search reach: hits. */
+export const DIVERSE_DEPTH = 200;
+
+/**
+ * Searches a catalogue.
+ * @throws DataError when a picture cannot be read, the catalogue was made with another model, or the request names
+ *   what is not there; UnknownPictureError for an id.
+ */
+export async function search(
+  catalog: Catalog,
+  embedder: Embedder,
+  request: SearchRequest,
+): Promise<SearchResult> {
+  const { description, layout, store } = catalog;
+  const { granularity = 0, filter = [], edits = [], facets = [], limit = 10, sort, diversity = 0 } = request;
+  checkModel(catalog, embedder);
+  checkRequest(catalog, { limit, diversity, sort, facets, filter });
+  const weights = weightsAt(description.levelWeights, granularity);
+  const embedding = stopwatch();
+  const examples = await resolveExamples(request.examples, { description, layout, store, embedder });
+  const embedMs = 1000 * embedding();
+  const searching = stopwatch();
+  const combined = combineExamples(layout, examples);
+  const query = await vectorToSearch(catalog, combined, weights, edits);
+  const found = new Findings(catalog, query, new Set(examples.flatMap(({ id }) => id ?? [])));
+  const mark = sha256(
+    JSON.stringify([
+      description.store,
+      filter,
+      request.groupBy,
+      diversity,
+      sort,
+      Buffer.from(query.buffer, query.byteOffset, query.byteLength).toString('base64'),
+    ]),
+  ).slice(0, 16);
+  const cursor = request.cursor === undefined ? undefined : readCursor(request.cursor, mark);
+  const page = await takePage(found, { ...request, limit, filter, diversity }, cursor);
+  const [first] = examples.filter(({ probabilities }) => probabilities !== undefined);
+  const shown = cursor?.shown ?? 0;
+  return {
+    hits: page.groups.map(({ best, others }, n) =>
+      toHit(catalog, query, best, { rank: shown + n + 1, variants: others.map(({ id }) => id) }),
+    ),
+    cursor: page.next === undefined ? undefined : writeCursor({ ...page.next, search: mark }),
+    vectors: examples.map(({ vector }) => vector),
+    attributes:
+      first?.probabilities === undefined ? [] : predictedAttributes(description.schema, first.probabilities),
+    facets: await countFacets(found, facets, filter),
+    facetScope: FACET_DEPTH,
+    timing: { embedMs, searchMs: 1000 * searching() },
+  };
 }
 
 /**
- * Finds the pictures most like the given one.
- * @param options.granularity γ from 0, the same item, to 1, the same kind. Default 0.
+ * Finds the pictures most like the given one: `search` with one example, one page, and nothing else.
  * @param options.k how many at most. Default 10.
- * @param options.filter only among these. Default: all.
- * @throws DataError when the picture cannot be read, the catalogue was made with another model, or the filter names
- *   a column that is not there.
+ * @throws as `search`.
  */
 export async function searchByPicture(options: {
   readonly catalog: Catalog;
@@ -40,32 +170,230 @@ export async function searchByPicture(options: {
   readonly granularity?: number;
   readonly k?: number;
   readonly filter?: Filter;
-}): Promise<SearchHit[]> {
+}): Promise<readonly SearchHit[]> {
   const { catalog, embedder, picture, granularity = 0, k = 10, filter = [] } = options;
-  const { description, layout, store } = catalog;
-  if (embedder.bundle.vectorHash !== description.model.vectorHash)
-    throw new DataError(
-      `the catalogue was made with another model (${description.model.vectorHash.slice(0, 12)}…, not ` +
-        `${embedder.bundle.vectorHash.slice(0, 12)}…). Search with that model, or index again`,
-      { file: catalog.directory },
-    );
-  const weights = weightsAt(description.levelWeights, granularity);
-  const { embedding, attributes } = await embedder.embedOne(picture);
-  const own = storedVectors(description.schema, description.dimension, { embeddings: embedding, attributes });
-  const query = queryVector(layout, own, weights);
-  const hits = await store.search(query, { k, filter });
-  return hits.map(({ score, record }, index) => ({
-    rank: index + 1,
-    id: record.id,
-    path: record.fields.path?.[0] ?? record.id,
-    itemId: record.fields.item_id?.[0] ?? '',
-    source: record.fields.source?.[0],
+  const request = { examples: [{ picture }], granularity, limit: k, filter };
+  return (await search(catalog, embedder, request)).hits;
+}
+
+/**
+ * The vector that `search` asks the store with.
+ * @param vector [S], of the examples together.
+ * @param weights P weights, from `weightsAt`.
+ * @throws DataError when an edit names what the model has not learnt.
+ */
+export async function vectorToSearch(
+  catalog: Catalog,
+  vector: Float32Array,
+  weights: readonly number[],
+  edits: readonly Edit[] = [],
+): Promise<Float32Array> {
+  const { description, layout } = catalog;
+  const directions = new Map<string, readonly Float32Array[]>();
+  for (const attribute of silencedAttributes(description.schema, edits))
+    directions.set(attribute, await attributeDirections(catalog, attribute));
+  return editedQueryVector(description.schema, layout, vector, weights, edits, directions);
+}
+
+// --- internal ---
+
+interface Found {
+  readonly id: string;
+  readonly itemId: string;
+  readonly score: number;
+  readonly record: StoredRecord;
+}
+
+interface Group {
+  readonly best: Found;
+  readonly others: readonly Found[];
+}
+
+/** What the store finds for a query, as deep as is asked for. */
+class Findings {
+  readonly catalog: Catalog;
+  readonly #query: Float32Array;
+  readonly #excluded: ReadonlySet<string>;
+
+  constructor(catalog: Catalog, query: Float32Array, excluded: ReadonlySet<string>) {
+    this.catalog = catalog;
+    this.#query = query;
+    this.#excluded = excluded;
+  }
+
+  /** The best `depth` pictures, best first; `complete` when there are no more. */
+  async best(depth: number, filter: Filter): Promise<{ found: Found[]; complete: boolean }> {
+    const k = depth + this.#excluded.size;
+    const hits = await this.catalog.store.search(this.#query, { k, filter });
+    const found = hits
+      .filter(({ record }) => !this.#excluded.has(record.id))
+      .map(({ score, record }) => ({
+        id: record.id,
+        itemId: record.fields.item_id?.[0] ?? '',
+        score,
+        record,
+      }));
+    return { found: found.slice(0, depth), complete: hits.length < k };
+  }
+}
+
+type PageRequest = Pick<SearchRequest, 'groupBy' | 'sort'> & {
+  readonly limit: number;
+  readonly filter: Filter;
+  readonly diversity: number;
+};
+
+type Page = { groups: Group[]; next: Omit<Cursor, 'search'> | undefined };
+
+async function takePage(found: Findings, request: PageRequest, cursor: Cursor | undefined): Promise<Page> {
+  if (request.sort !== undefined) return await sortedPage(found, request, request.sort, cursor);
+  if (request.diversity > 0) return await diversePage(found, request, cursor);
+  const { limit, filter, groupBy } = request;
+  const shown = cursor?.shown ?? 0;
+  // Grouped, several pictures make one hit; the guess is made larger until the page is full.
+  for (let depth = (groupBy === 'item' ? 4 : 1) * (shown + limit + 1); ; depth *= 4) {
+    const most = Math.min(depth, PAGING_DEPTH);
+    const { found: candidates, complete } = await found.best(most, filter);
+    const page = afterKey(grouped(candidates, groupBy), ({ best }) => scoreKey(best), cursor, limit);
+    if (page.next !== undefined || complete || most === PAGING_DEPTH) return page;
+  }
+}
+
+async function sortedPage(
+  found: Findings,
+  { filter, groupBy, limit }: PageRequest,
+  { column, direction = 'ascending' }: NonNullable<SearchRequest['sort']>,
+  cursor: Cursor | undefined,
+): Promise<Page> {
+  const { found: candidates } = await found.best(SORT_DEPTH, filter);
+  const values = (candidate: Found) => candidate.record.fields[column] ?? [];
+  const numeric = found.catalog.description.numericColumns.includes(column);
+  const keyOf = ({ best }: Group) => columnKey(values(best), best.id, numeric);
+  const descending = direction === 'descending' ? COLUMN_VALUE : undefined;
+  const groups = grouped(candidates, groupBy).sort((a, b) => compareKeys(keyOf(a), keyOf(b), descending));
+  return afterKey(groups, keyOf, cursor, limit, descending);
+}
+
+async function diversePage(
+  found: Findings,
+  { filter, groupBy, limit, diversity }: PageRequest,
+  cursor: Cursor | undefined,
+): Promise<Page> {
+  const shownIds = new Set(cursor?.ids ?? []);
+  const { found: candidates } = await found.best(4 * DIVERSE_DEPTH, filter);
+  const groups = grouped(candidates, groupBy);
+  const groupOf = new Map(groups.map((group) => [group.best, group]));
+  const picked = groups.map(({ best }) => best).filter(({ id }) => shownIds.has(id));
+  const count = Math.min(limit, DIVERSE_DEPTH - shownIds.size);
+  const [embedding] = found.catalog.layout.parts;
+  const similarity = (a: Found, b: Found) =>
+    dotProduct(a.record.vector.subarray(0, embedding?.size), b.record.vector.subarray(0, embedding?.size));
+  const chosen = diversify([...groupOf.keys()], { diversity, similarity, picked, count });
+  const ids = [...shownIds, ...chosen.map(({ id }) => id)];
+  const isLast = ids.length >= DIVERSE_DEPTH || picked.length + chosen.length === groups.length;
+  return {
+    groups: chosen.map((best) => groupOf.get(best) as Group),
+    next: isLast ? undefined : { shown: ids.length, ids },
+  };
+}
+
+function grouped(candidates: readonly Found[], groupBy: SearchRequest['groupBy']): Group[] {
+  return groupBy === 'item' ? groupByItem(candidates) : candidates.map((best) => ({ best, others: [] }));
+}
+
+/** The groups after the cursor's key, as many as a page takes, and the next cursor when there are more. */
+function afterKey(
+  groups: readonly Group[],
+  keyOf: (group: Group) => Key,
+  cursor: Cursor | undefined,
+  limit: number,
+  descending?: number,
+): Page {
+  const { key } = cursor ?? {};
+  const rest =
+    key === undefined ? groups : groups.filter((group) => compareKeys(keyOf(group), key, descending) > 0);
+  const page = rest.slice(0, limit);
+  const last = page.at(-1);
+  const next =
+    rest.length > limit && last !== undefined
+      ? { shown: (cursor?.shown ?? 0) + page.length, key: keyOf(last) }
+      : undefined;
+  return { groups: page, next };
+}
+
+async function countFacets(
+  found: Findings,
+  columns: readonly string[],
+  filter: Filter,
+): Promise<Record<string, readonly FacetCount[]>> {
+  const named = (column: string) => filter.some((condition) => asksOnlyOf(condition, column));
+  const counts = (column: string, candidates: readonly Found[]) =>
+    countValues(candidates.map(({ record }) => [...(record.fields[column] ?? [])]));
+  const facets: Record<string, readonly FacetCount[]> = {};
+  if (columns.length === 0) return facets;
+  const { found: all } = columns.every(named) ? { found: [] } : await found.best(FACET_DEPTH, filter);
+  for (const column of columns) {
+    if (!named(column)) facets[column] = counts(column, all);
+    else {
+      const others = filter.filter((condition) => !asksOnlyOf(condition, column));
+      facets[column] = counts(column, (await found.best(FACET_DEPTH, others)).found);
+    }
+  }
+  return facets;
+}
+
+function asksOnlyOf(condition: Condition, column: string): boolean {
+  return literalsOf(condition).every((literal) => splitLiteral(literal).test.column === column);
+}
+
+function toHit(
+  { layout }: Catalog,
+  query: Float32Array,
+  { record, score, itemId, id }: Found,
+  place: { rank: number; variants: string[] },
+): SearchHit {
+  const { fields } = record;
+  return {
+    rank: place.rank,
+    id,
+    path: fields.path?.[0] ?? id,
+    itemId,
+    source: fields.source?.[0],
     score,
     parts: partScores(layout, query, record.vector),
     attributes: Object.fromEntries(
-      Object.entries(record.fields).filter(
+      Object.entries(fields).filter(
         ([name, values]) => values.length > 0 && !(BASE_COLUMNS as readonly string[]).includes(name),
       ),
     ),
-  }));
+    variants: place.variants,
+  };
+}
+
+function checkModel({ description, directory }: Catalog, embedder: Embedder): void {
+  const [own, other] = [description.model.vectorHash, embedder.bundle.vectorHash];
+  if (own !== other)
+    throw new DataError(
+      `the catalogue was made with another model (${own.slice(0, 12)}…, not ${other.slice(0, 12)}…). Search with ` +
+        'that model, or index again',
+      { file: directory },
+    );
+}
+
+function checkRequest(
+  { description }: Catalog,
+  request: Required<Pick<SearchRequest, 'limit' | 'diversity' | 'facets' | 'filter'>> &
+    Pick<SearchRequest, 'sort'>,
+): void {
+  const { limit, diversity, sort, facets, filter } = request;
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new DataError(`search: limit must be a whole number from 1 on, got ${limit}`);
+  if (!(diversity >= 0 && diversity <= 1))
+    throw new DataError(`search: diversity must be from 0 to 1, got ${diversity}`);
+  if (sort !== undefined && diversity > 0)
+    throw new DataError(
+      `search: sort must stand alone, got diversity ${diversity} as well. Leave one of them out`,
+    );
+  checkFilter(filter, description.columns, description.numericColumns);
+  checkColumns('search', [...facets, ...(sort === undefined ? [] : [sort.column])], description.columns);
 }

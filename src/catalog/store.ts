@@ -2,11 +2,12 @@
  * The one interface behind which every vector store stands, and the checks that all of them share.
  *
  * Invariants, held by `test/conformance/vector-store.ts`: an upsert that has returned survives the process; a search
- * is exact (stores with an index say where they are not); hits are ordered by score, ties by id in code points; an
- * unknown field is an empty list.
+ * is exact unless an index is planned; hits are ordered by score, ties by id in code points; an unknown field is an
+ * empty list.
  */
 import { DataError } from '../util/index.js';
-import type { Filter } from './filter.js';
+import { checkColumns, checkFilter, type Filter } from './filter.js';
+import type { IndexPlan, IndexState } from './index-plan.js';
 
 /** One picture in a store. */
 export interface StoredRecord {
@@ -35,6 +36,24 @@ export interface SearchOptions {
   readonly k: number;
   /** Only records that pass; applied before the nearest are chosen, so k hits come back where k records pass. */
   readonly filter?: Filter;
+  /** Look at every vector, even where an index is planned. Default false. */
+  readonly exact?: boolean;
+}
+
+/** What a scan gives, and how. */
+export interface ScanOptions {
+  /** The columns wanted; others are missing from `fields`. Default: all. */
+  readonly columns?: readonly string[];
+  /** Whether vectors are wanted; without, `vector` has length 0, and the scan is many times as fast. Default true. */
+  readonly vectors?: boolean;
+  /** Records at a time. Default 1000. */
+  readonly batchSize?: number;
+  /** Only records whose id comes after this one: with `limit`, the next page. It need not be there itself. */
+  readonly after?: string;
+  /** At most so many records in all. Default: no limit. */
+  readonly limit?: number;
+  /** Only records that pass. */
+  readonly filter?: Filter;
 }
 
 export interface VectorStore {
@@ -42,6 +61,8 @@ export interface VectorStore {
   readonly dimension: number;
   /** The columns that records may have and filters may name. */
   readonly columns: readonly string[];
+  /** Those of the columns that filters may ask ranges of. */
+  readonly numericColumns: readonly string[];
   /** Inserts or replaces by id; of two records of one id in a call the later counts. Durable when it returns. */
   upsert(records: readonly StoredRecord[]): Promise<void>;
   /** @returns how many there were to delete. */
@@ -53,16 +74,45 @@ export interface VectorStore {
   count(filter?: Filter): Promise<number>;
   /** For each column its values with their counts, most frequent first, then by code point. */
   facets(columns: readonly string[], filter?: Filter): Promise<Record<string, FacetCount[]>>;
+  /**
+   * All records, or those asked for, in batches, by id in code points. What is written after the scan began is not in
+   * it. No batch is empty.
+   */
+  scan(options?: ScanOptions): AsyncGenerator<StoredRecord[], void, undefined>;
+  /** Another number whenever the records may be others than before: what was computed from them can be kept by it. */
+  version(): Promise<number>;
+  /**
+   * Makes ready for quick searches: a server calls it before it takes requests. Searches find the same without.
+   * @param options.exact for exact ones, although an index is planned. Default false.
+   */
+  warm(options?: { readonly exact?: boolean }): Promise<void>;
   /** Tidies up after many small upserts (compaction, indices). Nothing is lost without it. */
   flush(): Promise<void>;
   /** Waits for what is under way; the store cannot be used afterwards. Twice does no harm. */
   close(): Promise<void>;
 }
 
+/** A store that can find by an index, which is chosen by measuring (`semblance catalog tune`). */
+export interface IndexableStore extends VectorStore {
+  /**
+   * Builds the index of a plan, in place of the one before, and searches by it from then on, in this and later
+   * processes; one that has the store open already goes on as before. Searches go on meanwhile.
+   */
+  buildIndex(plan: IndexPlan): Promise<void>;
+  indexState(): Promise<IndexState>;
+}
+
+/** Whether a store's index can be chosen. */
+export function isIndexable(store: VectorStore): store is IndexableStore {
+  return 'buildIndex' in store;
+}
+
 /** What a store is opened with. */
 export interface StoreShape {
   readonly dimension: number;
   readonly columns: readonly string[];
+  /** Columns whose values are numbers, kept as such beside their texts for ranges (see `numberOf`). Default: none. */
+  readonly numericColumns?: readonly string[];
 }
 
 /**
@@ -100,10 +150,34 @@ export function checkQuery(shape: StoreShape, vector: Float32Array, where = 'que
     if (!Number.isFinite(x)) throw new DataError(`store: ${where}: every number must be finite, got ${x}`);
 }
 
+/** @throws DataError when a filter or the columns of facets name what the store does not have */
+export function checkAsked(
+  store: Pick<VectorStore, 'columns' | 'numericColumns'>,
+  filter: Filter,
+  facets: readonly string[] = [],
+): void {
+  checkFilter(filter, store.columns, store.numericColumns);
+  checkColumns('facets', facets, store.columns);
+}
+
 /** @throws DataError when k is not a whole number of at least 0. */
 export function checkK(k: number): void {
   if (!Number.isInteger(k) || k < 0)
     throw new DataError(`search: k must be a whole number from 0 on, got ${k}`);
+}
+
+/** @throws DataError when a scan asks for columns that are not there, or for a number that cannot be */
+export function checkScan(
+  store: Pick<VectorStore, 'columns' | 'numericColumns'>,
+  options: ScanOptions,
+): void {
+  const { columns = [], batchSize = 1, limit = 0, filter = [] } = options;
+  checkAsked(store, filter);
+  checkColumns('scan', columns, store.columns);
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new DataError(`scan: batchSize must be a whole number from 1 on, got ${batchSize}`);
+  if (!(Number.isInteger(limit) || limit === Number.POSITIVE_INFINITY) || limit < 0)
+    throw new DataError(`scan: limit must be a whole number from 0 on, got ${limit}`);
 }
 
 /** The dot product in double precision, so that every store gives the same score. */

@@ -1,35 +1,60 @@
 /**
  * The embedded store: a LanceDB table in a folder; nothing to start, any number of readers beside one writer.
  *
- * Search is exact: Lance scans the vectors, and scores are computed again in double precision, so that near ties
- * have the order that every store gives. That is fast enough to about 100,000 pictures; an index is not built yet.
+ * Search is exact, with scores in double precision, so that near ties have the order that every store gives. A process
+ * that searches more than once keeps the records in memory (`lance-mirror.ts`) where they fit; else Lance scans them.
  * LanceDB 0.37 writes without fsync, so each commit's new files are synced here before it is acknowledged. What that
  * cannot cover: a power cut in the middle of a commit may leave that newest, unacknowledged version unreadable.
  */
 import { open, readdir } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type Connection, connect, type Table } from '@lancedb/lancedb';
-import { Field, FixedSizeList, Float32, List, Schema, Utf8, type Vector } from 'apache-arrow';
+import { Field, FixedSizeList, Float32, Float64, List, Schema, Utf8 } from 'apache-arrow';
 import { byCodePoint } from '../../granularity/index.js';
 import { DataError, errorMessage } from '../../util/index.js';
-import { checkFilter, type Filter } from '../filter.js';
+import { type Filter, numberOf } from '../filter.js';
+import type { IndexPlan, IndexState } from '../index-plan.js';
 import {
+  checkAsked,
   checkK,
   checkQuery,
   checkRecords,
+  checkScan,
   dotProduct,
+  type FacetCount,
   type Hit,
+  type IndexableStore,
+  type ScanOptions,
+  type SearchOptions,
   type StoredRecord,
   type StoreShape,
-  type VectorStore,
 } from '../store.js';
+import { askedAs, buildPlan, readIndexState, readPlan } from './lance-index.js';
+import { LanceMirror, listsOf } from './lance-mirror.js';
+import { columnName, filterSql, idLists, numbersName, quote } from './lance-sql.js';
 import { countValues } from './memory.js';
+
+/** How a Lance store answers. */
+export interface LanceOptions {
+  /**
+   * Whether records are kept in memory: `auto`, from the second search of this process on, where they fit; `always`,
+   * from the first read on; `never`. What is found is the same; only time and memory differ. Default `auto`.
+   */
+  readonly inMemory?: 'auto' | 'always' | 'never';
+  /** Bytes that the vectors kept in memory may take. Default: a quarter of the machine's memory. */
+  readonly memoryLimit?: number;
+}
 
 /**
  * Opens the table in a folder, and makes it where there is none.
  * @throws DataError when the folder holds a table of another dimension or other columns, or cannot be read.
  */
-export async function openLanceStore(directory: string, shape: StoreShape): Promise<VectorStore> {
+export async function openLanceStore(
+  directory: string,
+  shape: StoreShape,
+  options: LanceOptions = {},
+): Promise<IndexableStore> {
   try {
     // 0: each read asks for the newest version, so a reader sees what a writer elsewhere has acknowledged.
     const connection = await connect(directory, { readConsistencyInterval: 0 });
@@ -41,7 +66,15 @@ export async function openLanceStore(directory: string, shape: StoreShape): Prom
     const folder = join(directory, `${TABLE}.lance`);
     const synced = new Set<string>();
     await syncNewFiles(folder, synced);
-    return new LanceStore(connection, table, folder, synced, shape);
+    return new LanceStore({
+      directory,
+      connection,
+      table,
+      synced,
+      shape,
+      options,
+      plan: await readPlan(directory),
+    });
   } catch (error) {
     if (error instanceof DataError) throw error;
     throw new DataError(`the store cannot be opened: ${errorMessage(error)}`, {
@@ -72,43 +105,58 @@ export async function syncNewFiles(folder: string, synced: Set<string>): Promise
   return added;
 }
 
-/** A filter in Lance's SQL. Values are quoted; columns must have been checked. `undefined` where all pass. */
-export function filterSql(filter: Filter): string | undefined {
-  if (filter.length === 0) return undefined;
-  return filter
-    .map((condition) => {
-      const [values, not] = 'anyOf' in condition ? [condition.anyOf, ''] : [condition.noneOf, 'NOT '];
-      if (values.length === 0) return not === '' ? 'false' : 'true';
-      return `${not}array_has_any(\`${columnName(condition.column)}\`, make_array(${values.map(quote).join(', ')}))`;
-    })
-    .join(' AND ');
-}
-
 // --- internal ---
 
 const TABLE = 'pictures';
-/** Ids in one SQL list: long lists make slow plans. */
-const IDS_PER_QUERY = 1000;
 /** Rows fetched beyond k, so that ties at the end of the list seldom need a second query. */
 const SPARE_HITS = 8;
+/** Facets kept where records are not in memory. */
+const MOST_COUNTED = 64;
 
-class LanceStore implements VectorStore {
+interface LanceParts {
+  readonly directory: string;
+  readonly connection: Connection;
+  readonly table: Table;
+  readonly plan: IndexPlan;
+  readonly synced: Set<string>;
+  readonly shape: StoreShape;
+  readonly options: LanceOptions;
+}
+
+class LanceStore implements IndexableStore {
   readonly dimension: number;
   readonly columns: readonly string[];
+  readonly numericColumns: readonly string[];
   readonly #connection: Connection;
   readonly #table: Table;
+  readonly #directory: string;
   readonly #folder: string;
+  #plan: IndexPlan;
   readonly #synced: Set<string>;
   #lastWrite: Promise<unknown> = Promise.resolve();
+  readonly #inMemory: 'auto' | 'always' | 'never';
+  readonly #memoryLimit: number;
+  /** Facets by what was asked, of one version. */
+  #counted = { version: 0, facets: new Map<string, Record<string, FacetCount[]>>() };
+  #searches = 0;
+  /** Being made ready, or ready; `undefined` when it does not fit. */
+  #loading: Promise<LanceMirror | undefined> | undefined;
+  /** Ready. */
+  #mirror: LanceMirror | undefined;
   #closed = false;
 
-  constructor(connection: Connection, table: Table, folder: string, synced: Set<string>, shape: StoreShape) {
+  constructor({ directory, connection, table, synced, shape, options, plan }: LanceParts) {
+    this.#directory = directory;
+    this.#plan = plan;
     this.#connection = connection;
     this.#table = table;
-    this.#folder = folder;
+    this.#folder = join(directory, `${TABLE}.lance`);
     this.#synced = synced;
+    this.#inMemory = options.inMemory ?? 'auto';
+    this.#memoryLimit = options.memoryLimit ?? totalmem() / 4;
     this.dimension = shape.dimension;
     this.columns = [...shape.columns];
+    this.numericColumns = [...(shape.numericColumns ?? [])];
   }
 
   async upsert(records: readonly StoredRecord[]): Promise<void> {
@@ -116,6 +164,9 @@ class LanceStore implements VectorStore {
       id,
       vector,
       ...Object.fromEntries(this.columns.map((column) => [columnName(column), [...(fields[column] ?? [])]])),
+      ...Object.fromEntries(
+        this.numericColumns.map((column) => [numbersName(column), numberOf(fields[column]) ?? null]),
+      ),
     }));
     await this.#write(async () => {
       if (rows.length === 0) return;
@@ -137,34 +188,168 @@ class LanceStore implements VectorStore {
 
   async get(ids: readonly string[]): Promise<(StoredRecord | undefined)[]> {
     this.#checkOpen();
+    const mirror = await this.#ready();
+    if (mirror !== undefined) return await mirror.read((records) => records.get(ids));
     const found = new Map<string, StoredRecord>();
     for (const sql of idLists(ids))
       for (const row of await this.#table.query().where(sql).toArray()) {
-        const record = this.#toRecord(row as Row);
+        const record = toRecord(row as Row, this.columns);
         found.set(record.id, record);
       }
     return ids.map((id) => found.get(id));
   }
 
-  async search(vector: Float32Array, options: { k: number; filter?: Filter }): Promise<Hit[]> {
+  async search(vector: Float32Array, options: SearchOptions): Promise<Hit[]> {
     this.#checkOpen();
-    const { k, filter = [] } = options;
+    const { k, filter = [], exact = false } = options;
     checkK(k);
     checkQuery(this, vector);
-    checkFilter(filter, this.columns);
+    checkAsked(this, filter);
     if (k === 0) return [];
+    if (!exact && this.#plan.kind !== 'exact') {
+      const hits = await this.#scan(vector, k, filter, this.#plan);
+      // An index may run dry under a narrow filter, where looking at all that pass is quick.
+      if (hits.length === k) return hits;
+    }
+    if (this.#inMemory === 'auto' && this.#plan.kind === 'exact' && ++this.#searches === 2)
+      void this.#load().catch(() => {});
+    const mirror = await this.#ready();
+    if (mirror !== undefined) return await mirror.search({ vector: vector.slice(), k, filter });
+    return await this.#scan(vector, k, filter, { kind: 'exact' });
+  }
+
+  async count(filter: Filter = []): Promise<number> {
+    this.#checkOpen();
+    checkAsked(this, filter);
+    const mirror = await this.#ready();
+    if (mirror !== undefined) return await mirror.read((records) => records.count(filter));
+    return await this.#table.countRows(filterSql(filter));
+  }
+
+  async facets(columns: readonly string[], filter: Filter = []): Promise<Record<string, FacetCount[]>> {
+    this.#checkOpen();
+    checkAsked(this, filter, columns);
+    if (columns.length === 0) return {};
+    const mirror = await this.#ready();
+    if (mirror !== undefined) return await mirror.read((records) => records.facets(columns, filter));
+    const version = await this.#table.version();
+    if (version !== this.#counted.version) this.#counted = { version, facets: new Map() };
+    const { facets } = this.#counted;
+    const key = JSON.stringify([columns, filter]);
+    let counts = facets.get(key);
+    if (counts === undefined) {
+      const query = this.#table.query().select(columns.map(columnName));
+      const sql = filterSql(filter);
+      if (sql !== undefined) query.where(sql);
+      const table = await query.toArrow();
+      counts = Object.fromEntries(
+        columns.map((column) => [column, countValues(listsOf(table.getChild(columnName(column))))]),
+      );
+      if (facets.size >= MOST_COUNTED) facets.clear();
+      facets.set(key, counts);
+    }
+    return structuredClone(counts);
+  }
+
+  async *scan(options: ScanOptions = {}): AsyncGenerator<StoredRecord[], void, undefined> {
+    this.#checkOpen();
+    checkScan(this, options);
+    const {
+      vectors = true,
+      batchSize = 1000,
+      after,
+      limit = Number.POSITIVE_INFINITY,
+      filter = [],
+    } = options;
+    const columns = options.columns ?? this.columns;
+    // A handle of its own, held at one version: its row ids stay right whatever is written or compacted meanwhile.
+    const table = await this.#connection.openTable(TABLE);
+    try {
+      await table.checkout(await table.version());
+      const query = table.query().select(['id']).withRowId();
+      const conditions = [filterSql(filter), after === undefined ? undefined : `id > ${quote(after)}`];
+      for (const sql of conditions) if (sql !== undefined) query.where(sql);
+      const arrow = await query.toArrow();
+      const rowIds = arrow.getChild('_rowid')?.toArray() as BigUint64Array | undefined;
+      const found = Array.from(arrow.getChild('id') ?? [], (id, n) => ({
+        id: String(id),
+        row: rowIds?.[n] ?? 0n,
+      }))
+        .sort((a, b) => byCodePoint(a.id, b.id))
+        .slice(0, limit);
+      for (let start = 0; start < found.length; start += batchSize) {
+        const batch = found.slice(start, start + batchSize);
+        const rows = (await table
+          .takeRowIds(batch.map(({ row }) => row))
+          .select(['id', ...(vectors ? ['vector'] : []), ...columns.map(columnName)])
+          .toArray()) as Row[];
+        const records = new Map(rows.map((row) => [String(row.id), toRecord(row, columns)]));
+        yield batch.map(({ id }) => records.get(id) as StoredRecord);
+      }
+    } finally {
+      table.close();
+    }
+  }
+
+  async version(): Promise<number> {
+    this.#checkOpen();
+    return await this.#table.version();
+  }
+
+  async buildIndex(plan: IndexPlan): Promise<void> {
+    const few: string[] = [];
+    if (plan.kind !== 'exact') {
+      const most = (await this.count()) / 10;
+      for (const column of this.columns)
+        if (((await this.facets([column]))[column]?.length ?? 0) <= most) few.push(columnName(column));
+    }
+    await this.#write(async () => {
+      const numbers = this.numericColumns.map(numbersName);
+      await buildPlan(this.#directory, this.#table, plan, {
+        before: this.#plan,
+        columns: few,
+        numbers,
+      });
+      this.#plan = plan;
+    });
+  }
+
+  async indexState(): Promise<IndexState> {
+    this.#checkOpen();
+    return await readIndexState(this.#directory, this.#table, this.#plan);
+  }
+
+  async warm({ exact = false }: { readonly exact?: boolean } = {}): Promise<void> {
+    this.#checkOpen();
+    if (exact || this.#plan.kind === 'exact') await this.#load();
+    else await this.#table.prewarmIndex('vector_idx');
+  }
+
+  async flush(): Promise<void> {
+    await this.#write(async () => {
+      const optimize = () => this.#table.optimize();
+      await (this.#mirror === undefined ? optimize() : this.#mirror.whileRowsMove(optimize));
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#lastWrite.catch(() => {});
+    await (await this.#loading?.catch(() => undefined))?.close();
+    this.#table.close();
+    this.#connection.close();
+  }
+
+  /** Lance's own search, by the plan; scores in double precision. */
+  async #scan(vector: Float32Array, k: number, filter: Filter, plan: IndexPlan): Promise<Hit[]> {
     const sql = filterSql(filter);
     for (let limit = k + SPARE_HITS; ; limit *= 8) {
-      const query = this.#table
-        .query()
-        .nearestTo(vector)
-        .distanceType('dot')
-        .bypassVectorIndex()
-        .limit(limit);
+      const query = askedAs(this.#table.query().nearestTo(vector).distanceType('dot'), plan, limit);
       if (sql !== undefined) query.where(sql);
       const rows = (await query.toArray()) as Row[];
       const hits = rows.map((row) => {
-        const record = this.#toRecord(row);
+        const record = toRecord(row, this.columns);
         return { score: dotProduct(vector, record.vector), record };
       });
       hits.sort((a, b) => b.score - a.score || byCodePoint(a.record.id, b.record.id));
@@ -176,35 +361,37 @@ class LanceStore implements VectorStore {
     }
   }
 
-  async count(filter: Filter = []): Promise<number> {
-    this.#checkOpen();
-    checkFilter(filter, this.columns);
-    return await this.#table.countRows(filterSql(filter));
+  /** The records in memory, where they are there or must be. */
+  async #ready(): Promise<LanceMirror | undefined> {
+    return this.#inMemory === 'always' ? await this.#load() : this.#mirror;
   }
 
-  async facets(columns: readonly string[], filter: Filter = []) {
-    this.#checkOpen();
-    checkFilter([...filter, ...columns.map((column) => ({ column, anyOf: [] }))], this.columns);
-    if (columns.length === 0) return {};
-    const query = this.#table.query().select(columns.map(columnName));
-    const sql = filterSql(filter);
-    if (sql !== undefined) query.where(sql);
-    const table = await query.toArrow();
-    return Object.fromEntries(
-      columns.map((column) => [column, countValues(listsOf(table.getChild(columnName(column))))]),
-    );
-  }
-
-  async flush(): Promise<void> {
-    await this.#write(() => this.#table.optimize());
-  }
-
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#lastWrite.catch(() => {});
-    this.#table.close();
-    this.#connection.close();
+  /** Reads the records into memory, once, unless they do not fit. */
+  async #load(): Promise<LanceMirror | undefined> {
+    this.#loading ??= (async () => {
+      if (this.#inMemory === 'never') return undefined;
+      const bytes = (await this.#table.countRows()) * this.dimension * Float32Array.BYTES_PER_ELEMENT;
+      if (bytes > this.#memoryLimit) return undefined;
+      const mirror = new LanceMirror({
+        table: await this.#connection.openTable(TABLE),
+        newestVersion: () => this.#table.version(),
+        dimension: this.dimension,
+        columns: this.columns,
+        columnName,
+      });
+      await mirror.read(() => {});
+      this.#mirror = mirror;
+      return mirror;
+    })();
+    try {
+      return await this.#loading;
+    } catch (error) {
+      this.#loading = undefined;
+      throw new DataError(`the store cannot be read: ${errorMessage(error)}`, {
+        file: this.#folder,
+        cause: error,
+      });
+    }
   }
 
   /** One write at a time; its files are on the disk before it counts as done. */
@@ -231,69 +418,39 @@ class LanceStore implements VectorStore {
   #checkOpen(): void {
     if (this.#closed) throw new DataError('store: must be open, got a call after close()');
   }
-
-  #toRecord(row: Row): StoredRecord {
-    return {
-      id: String(row.id),
-      vector: Float32Array.from(row.vector as Iterable<number>),
-      fields: Object.fromEntries(this.columns.map((column) => [column, toTexts(row[columnName(column)])])),
-    };
-  }
 }
 
 type Row = Record<string, unknown>;
+
+/** Without a vector where the row has none. */
+function toRecord(row: Row, columns: readonly string[]): StoredRecord {
+  return {
+    id: String(row.id),
+    vector: Float32Array.from((row.vector ?? []) as Iterable<number>),
+    fields: Object.fromEntries(columns.map((column) => [column, toTexts(row[columnName(column)])])),
+  };
+}
 
 function toTexts(value: unknown): string[] {
   return value == null ? [] : Array.from(value as Iterable<unknown>, String);
 }
 
-/** The lists of a column, read from Arrow's buffers: a row object each would take ten times as long. */
-function* listsOf(column: Vector | null): Generator<string[]> {
-  const texts = column?.getChildAt(0);
-  let start = 0;
-  for (const { valueOffsets, length, children } of column?.data ?? []) {
-    for (let row = 0; row < length; row++) {
-      const list: string[] = [];
-      for (let i = valueOffsets[row] as number; i < (valueOffsets[row + 1] as number); i++)
-        list.push(texts?.get(start + i) as string);
-      yield list;
-    }
-    start += children[0]?.length ?? 0;
-  }
-}
-
-/** A plain lower-case name stays as it is, for whoever opens the table with other tools; any other is spelt in hex. */
-function columnName(column: string): string {
-  const isPlain = /^[a-z][a-z0-9_]*$/.test(column) && !/^(id|vector|x_.*)$/.test(column);
-  return isPlain ? column : `x_${Buffer.from(column).toString('hex')}`;
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}
-
-function* idLists(ids: readonly string[]): Generator<string> {
-  const unique = [...new Set(ids)];
-  for (let start = 0; start < unique.length; start += IDS_PER_QUERY)
-    yield `id IN (${unique
-      .slice(start, start + IDS_PER_QUERY)
-      .map(quote)
-      .join(', ')})`;
-}
-
-function arrowSchema({ dimension, columns }: StoreShape): Schema {
+function arrowSchema({ dimension, columns, numericColumns = [] }: StoreShape): Schema {
   return new Schema([
     new Field('id', new Utf8(), false),
     new Field('vector', new FixedSizeList(dimension, new Field('item', new Float32(), true)), false),
     ...columns.map(
       (column) => new Field(columnName(column), new List(new Field('item', new Utf8(), true)), false),
     ),
+    ...numericColumns.map((column) => new Field(numbersName(column), new Float64(), true)),
   ]);
 }
 
 async function checkShape(directory: string, table: Table, shape: StoreShape): Promise<void> {
   const describe = (schema: Schema) =>
-    schema.fields.map(({ name, type }) => `${name}: ${(type as { listSize?: number }).listSize ?? 'text'}`);
+    schema.fields.map(
+      ({ name, type }) => `${name}: ${(type as { listSize?: number }).listSize ?? String(type)}`,
+    );
   const [wanted, found] = [
     describe(arrowSchema(shape)),
     describe((await table.schema()) as unknown as Schema),

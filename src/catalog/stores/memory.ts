@@ -4,11 +4,13 @@
  */
 import { byCodePoint } from '../../granularity/index.js';
 import { DataError } from '../../util/index.js';
-import { checkFilter, type Filter, matchesFilter } from '../filter.js';
+import { type Filter, filterPredicate } from '../filter.js';
 import {
+  checkAsked,
   checkK,
   checkQuery,
   checkRecords,
+  checkScan,
   dotProduct,
   type FacetCount,
   type StoredRecord,
@@ -18,28 +20,33 @@ import {
 
 /** Opens an empty store in memory. */
 export function openMemoryStore(shape: StoreShape): VectorStore {
-  const { dimension, columns } = shape;
+  const { dimension, columns, numericColumns = [] } = shape;
   let records: Map<string, StoredRecord> | undefined = new Map();
+  let version = 1;
   const open = () => {
     if (records === undefined) throw new DataError('store: must be open, got a call after close()');
     return records;
   };
   const passing = (filter: Filter) => {
-    checkFilter(filter, columns);
-    return [...open().values()].filter(({ fields }) => matchesFilter(filter, fields));
+    checkAsked({ columns, numericColumns }, filter);
+    const passes = filterPredicate(filter);
+    return [...open().values()].filter(({ fields }) => passes(fields));
   };
   return {
     dimension,
     columns,
+    numericColumns,
     async upsert(added) {
       const map = open();
       for (const { id, vector, fields } of checkRecords(shape, added)) {
         const complete = Object.fromEntries(columns.map((column) => [column, [...(fields[column] ?? [])]]));
+        version++;
         map.set(id, { id, vector: vector.slice(), fields: complete });
       }
     },
     async delete(ids) {
       const map = open();
+      version++;
       return ids.filter((id) => map.delete(id)).length;
     },
     async get(ids) {
@@ -58,15 +65,33 @@ export function openMemoryStore(shape: StoreShape): VectorStore {
       return passing(filter).length;
     },
     async facets(names, filter = []) {
-      checkFilter(
-        names.map((column) => ({ column, anyOf: [] })),
-        columns,
-      );
+      checkAsked({ columns, numericColumns }, [], names);
       const found = passing(filter);
       return Object.fromEntries(
         names.map((column) => [column, countValues(found.map(({ fields }) => fields[column] ?? []))]),
       );
     },
+    async *scan(options = {}) {
+      checkScan({ columns, numericColumns }, options);
+      const { vectors = true, batchSize = 1000, after = '', limit = Number.POSITIVE_INFINITY } = options;
+      const found = passing(options.filter ?? [])
+        .filter(({ id }) => byCodePoint(id, after) > 0)
+        .sort((a, b) => byCodePoint(a.id, b.id))
+        .slice(0, limit);
+      for (let start = 0; start < found.length; start += batchSize)
+        yield found.slice(start, start + batchSize).map(({ id, vector, fields }) => ({
+          id,
+          vector: vectors ? vector : new Float32Array(),
+          fields: Object.fromEntries(
+            (options.columns ?? columns).map((column) => [column, fields[column] ?? []]),
+          ),
+        }));
+    },
+    async version() {
+      open();
+      return version;
+    },
+    async warm() {},
     async flush() {},
     async close() {
       records = undefined;

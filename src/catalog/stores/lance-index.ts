@@ -1,0 +1,124 @@
+/**
+ * Indexes of a Lance table: one of the vectors as a plan says, and those of columns that make filters quick. The plan
+ * stands in a file beside the table, because it says how the index must be asked.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Index, type Table, type VectorQuery } from '@lancedb/lancedb';
+import { DataError, readJson, writeJson } from '../../util/index.js';
+import { type IndexPlan, type IndexState, indexPlanFormat } from '../index-plan.js';
+
+/**
+ * Reads the plan of a store. @returns `exact` where there is none.
+ * @throws DataError when the file cannot be used
+ */
+export async function readPlan(directory: string): Promise<IndexPlan> {
+  const file = join(directory, FILE);
+  if (!(await isThere(file))) return { kind: 'exact' };
+  const result = indexPlanFormat.safeParse(await readJson(file));
+  if (result.success) return result.data;
+  throw new DataError('the plan of the index cannot be read. Run `semblance catalog tune` again', { file });
+}
+
+/**
+ * Builds what a plan needs, in place of what was there; searches go on meanwhile. Where the vectors' index is there
+ * already and complete, only how it is asked changes.
+ * @param options.before the plan until now.
+ * @param options.columns the table's names of columns of texts with few different values.
+ * @param options.numbers the table's names of columns of numbers.
+ */
+export async function buildPlan(
+  directory: string,
+  table: Table,
+  plan: IndexPlan,
+  options: { before: IndexPlan; columns: readonly string[]; numbers: readonly string[] },
+): Promise<void> {
+  if (needsSameIndex(options.before, plan)) {
+    const { indexed, unindexed } = await readIndexState(directory, table, plan);
+    if (indexed > 0 && unindexed === 0) {
+      await writeJson(join(directory, FILE), plan);
+      return;
+    }
+  }
+  const count = await table.countRows();
+  if (plan.kind === 'ivf-flat' && plan.partitions > count)
+    throw new DataError(
+      `index: there must be at least as many records as partitions, got ${count} and ${plan.partitions}`,
+    );
+  if (plan.kind === 'ivf-flat')
+    await table.createIndex(VECTOR, {
+      config: Index.ivfFlat({ distanceType: 'dot', numPartitions: plan.partitions }),
+      replace: true,
+    });
+  else if (plan.kind === 'hnsw-sq')
+    await table.createIndex(VECTOR, {
+      config: Index.hnswSq({ distanceType: 'dot', numPartitions: 1 }),
+      replace: true,
+    });
+  if (plan.kind === 'exact') {
+    for (const { name } of await table.listIndices()) await table.dropIndex(name);
+  } else {
+    for (const column of options.columns)
+      await table.createIndex(column, { config: Index.labelList(), replace: true });
+    for (const column of ['id', ...options.numbers])
+      await table.createIndex(column, { config: Index.btree(), replace: true });
+  }
+  await writeJson(join(directory, FILE), plan);
+}
+
+/** How the vectors are indexed at this moment. */
+export async function readIndexState(directory: string, table: Table, plan: IndexPlan): Promise<IndexState> {
+  // Else Lance warns on stderr of statistics that nobody asked for.
+  process.env.LANCE_INCLUDE_VECTOR_CENTROIDS ??= 'false';
+  const indices = await table.listIndices();
+  const index = indices.find(({ columns }) => columns.includes(VECTOR));
+  const statistics = index === undefined ? undefined : await table.indexStats(index.name);
+  if (plan.kind === 'exact' || statistics === undefined)
+    return { plan, indexed: 0, unindexed: await table.countRows(), bytes: 0 };
+  // Those of versions before are there too, until Lance sweeps them.
+  const folder = join(directory, `${table.name}.lance`, '_indices');
+  let bytes = 0;
+  for (const { indexUuid } of indices)
+    if (indexUuid !== undefined) bytes += await bytesBelow(join(folder, indexUuid));
+  return { plan, indexed: statistics.numIndexedRows, unindexed: statistics.numUnindexedRows, bytes };
+}
+
+/** Asks as the plan says. With a filter an index may have to be searched further: probes go on until there are enough. */
+export function askedAs(query: VectorQuery, plan: IndexPlan, limit: number): VectorQuery {
+  if (plan.kind === 'ivf-flat')
+    // Both first: each alone is refused where it contradicts the other's default, 20.
+    return query.nprobes(Math.min(plan.probes, plan.partitions)).maximumNprobes(plan.partitions).limit(limit);
+  // Lance refuses a list of candidates that is shorter than what is refined.
+  if (plan.kind === 'hnsw-sq')
+    return query
+      .ef(Math.max(plan.ef, REFINED * limit))
+      .refineFactor(REFINED)
+      .limit(limit);
+  return query.bypassVectorIndex().limit(limit);
+}
+
+// --- internal ---
+
+const FILE = 'index-plan.json';
+const VECTOR = 'vector';
+/** Candidates a hit that are scored by their whole vectors. */
+const REFINED = 2;
+
+function needsSameIndex(before: IndexPlan, after: IndexPlan): boolean {
+  if (before.kind === 'ivf-flat' && after.kind === 'ivf-flat') return before.partitions === after.partitions;
+  return before.kind === 'hnsw-sq' && after.kind === 'hnsw-sq';
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function bytesBelow(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []))
+    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;
+  return bytes;
+}
