@@ -1,0 +1,130 @@
+/**
+ * What people said of hits: `feedback.jsonl` in the catalogue's folder, one JSON object a line, only ever appended to and
+ * synced before it is acknowledged. The last line of a key counts; `{ key, deleted: true, at }` takes it back. The key is a
+ * hash of query, hit and level: who changes their mind replaces what they said. Pictures that were uploaded are kept in
+ * `feedback/`, named by their hash, and their `path` is relative to the catalogue; a record's is the record's own.
+ * `semblance train --feedback` reads the file.
+ */
+import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sha256, writeFileAtomic } from '../util/index.js';
+import { type FeedbackEntry, feedbackEntry } from './contract.js';
+
+export const FEEDBACK_FILE = 'feedback.jsonl';
+export const FEEDBACK_FOLDER = 'feedback';
+
+export class FeedbackLog {
+  readonly #directory: string;
+  /** By key, in the order of the last word. */
+  readonly #entries: Map<string, FeedbackEntry>;
+  #endsInLine: boolean;
+  #lastWrite: Promise<unknown> = Promise.resolve();
+
+  private constructor(directory: string, text: string) {
+    this.#directory = directory;
+    this.#entries = replay(text);
+    this.#endsInLine = text === '' || text.endsWith('\n');
+  }
+
+  /** Reads what there is. A line that a crash cut off is skipped. */
+  static async open(directory: string): Promise<FeedbackLog> {
+    const text = await readFile(join(directory, FEEDBACK_FILE), 'utf8').catch((error) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+      throw error;
+    });
+    return new FeedbackLog(directory, text);
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The key of what is said of a hit. */
+  static key(query: string, hit: string, level: string): string {
+    return sha256(JSON.stringify([query, hit, level])).slice(0, 24);
+  }
+
+  /** Adds an entry, or replaces that of its key. */
+  async add(entry: FeedbackEntry): Promise<void> {
+    await this.#append(entry, () => {
+      this.#entries.delete(entry.key);
+      this.#entries.set(entry.key, entry);
+    });
+  }
+
+  /** @returns whether there was one. */
+  async delete(key: string, at: string): Promise<boolean> {
+    if (!this.#entries.has(key)) return false;
+    await this.#append({ key, deleted: true, at }, () => this.#entries.delete(key));
+    return true;
+  }
+
+  get(key: string): FeedbackEntry | undefined {
+    return this.#entries.get(key);
+  }
+
+  /**
+   * A page of entries, the last word first.
+   * @param before only those that were said before this one's turn; a key that is gone gives none.
+   */
+  page(limit: number, before?: { readonly at: string; readonly key: string }): FeedbackEntry[] {
+    const page: FeedbackEntry[] = [];
+    const newestFirst = [...this.#entries.values()].reverse();
+    const start =
+      before === undefined
+        ? 0
+        : newestFirst.findIndex(({ at, key }) => at < before.at || (at === before.at && key === before.key));
+    if (start === -1) return page;
+    const isItself = before !== undefined && newestFirst[start]?.key === before.key;
+    return newestFirst.slice(start + (isItself ? 1 : 0)).slice(0, limit);
+  }
+
+  /** Keeps a picture. @returns its path, relative to the catalogue */
+  async keepPicture(bytes: Uint8Array, extension: string): Promise<string> {
+    const path = `${FEEDBACK_FOLDER}/${sha256(bytes).slice(0, 32)}.${extension}`;
+    await writeFileAtomic(join(this.#directory, path), bytes);
+    return path;
+  }
+
+  #append(line: object, apply: () => void): Promise<void> {
+    const done = this.#lastWrite.then(async () => {
+      let handle: FileHandle | undefined;
+      try {
+        handle = await open(join(this.#directory, FEEDBACK_FILE), 'a');
+        const start = this.#endsInLine ? '' : '\n';
+        this.#endsInLine = false;
+        await handle.appendFile(`${start}${JSON.stringify(line)}\n`);
+        this.#endsInLine = true;
+        await handle.sync();
+      } finally {
+        await handle?.close();
+      }
+      apply();
+    });
+    this.#lastWrite = done.catch(() => {});
+    return done;
+  }
+}
+
+// --- internal ---
+
+function replay(text: string): Map<string, FeedbackEntry> {
+  const entries = new Map<string, FeedbackEntry>();
+  for (const line of text.split('\n')) {
+    const value = parse(line);
+    if (value === undefined) continue;
+    entries.delete(String(value.key));
+    const entry = feedbackEntry.safeParse(value);
+    if (entry.success) entries.set(entry.data.key, entry.data);
+  }
+  return entries;
+}
+
+function parse(line: string): { key?: unknown } | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,4 @@
+export { DEFAULT_LIMITS, type Limits, type Server } from './context.js';
+export * from './contract.js';
+export { HttpError, PROBLEMS, type ProblemCode } from './errors.js';
+export { buildServer, type ServerOptions } from './server.js';

@@ -1,0 +1,61 @@
+/** Records of the store as the wire shows them. */
+import { sourceParts } from '../bundle/index.js';
+import {
+  BASE_COLUMNS,
+  type Filter,
+  literalsOf,
+  recordPicture,
+  type StoredRecord,
+  splitLiteral,
+} from '../catalog/index.js';
+import type { Region } from '../data/index.js';
+import type { RequestContext } from './context.js';
+import type { Picture } from './contract.js';
+import { HttpError } from './errors.js';
+
+/** A record without its vector and without what concerns only the server (paths, hashes, splits). */
+export function toPicture(record: Pick<StoredRecord, 'id' | 'fields'>): Picture {
+  const { id, fields } = record;
+  const source = fields.source?.[0];
+  return {
+    id,
+    itemId: fields.item_id?.[0] ?? '',
+    ...(source === undefined ? {} : { source }),
+    attributes: Object.fromEntries(
+      Object.entries(fields)
+        .filter(([name, values]) => values.length > 0 && !(BASE_COLUMNS as readonly string[]).includes(name))
+        .map(([name, values]) => [name, [...values]]),
+    ),
+  };
+}
+
+/** The record of an id. @throws HttpError `unknown-picture` */
+export async function requireRecord(context: RequestContext, id: string): Promise<StoredRecord> {
+  if (/\p{Surrogate}/u.test(id)) throw new HttpError('unknown-picture', 'there is no picture of that id');
+  const [record] = await context.catalog.store.get([id]);
+  if (record === undefined)
+    throw new HttpError('unknown-picture', `there is no picture '${id.slice(0, 200)}'`);
+  return record;
+}
+
+/** Where a record's picture lies on the server, and the part of it that the record shows. */
+export function pictureFile(record: Pick<StoredRecord, 'id' | 'fields'>): { path: string; box?: Region } {
+  const { source, box } = sourceParts(recordPicture(record));
+  return { path: String(source), ...(box === undefined ? {} : { box }) };
+}
+
+/** @throws HttpError `unknown-column` naming the choices */
+export function requireColumns(context: RequestContext, names: readonly string[]): void {
+  const { columns } = context.catalog.description;
+  for (const name of names)
+    if (!columns.includes(name))
+      throw new HttpError(
+        'unknown-column',
+        `there is no column '${name.slice(0, 100)}'. Choose from: ${columns.join(', ')}`,
+      );
+}
+
+/** The columns that a filter names. */
+export function filterColumns(filter: Filter): string[] {
+  return filter.flatMap(literalsOf).map((literal) => splitLiteral(literal).test.column);
+}

@@ -1,0 +1,42 @@
+/** `/health/live`: the process answers. `/health/ready`: it can search. */
+import { z } from 'zod';
+import type { Server, ServerContext } from '../context.js';
+import { HttpError } from '../errors.js';
+
+export function healthRoutes(server: Server, shared: ServerContext): void {
+  const answer = z.strictObject({ status: z.literal('ok') });
+
+  server.get(
+    '/health/live',
+    {
+      schema: {
+        operationId: 'live',
+        tags: ['health'],
+        summary: 'The process answers.',
+        response: { 200: answer },
+      },
+    },
+    async () => ({ status: 'ok' as const }),
+  );
+
+  server.get(
+    '/health/ready',
+    {
+      schema: {
+        operationId: 'ready',
+        tags: ['health'],
+        summary: 'The catalogue can be searched.',
+        response: { 200: answer },
+      },
+    },
+    async ({ log }) => {
+      try {
+        await shared.withCatalog((catalog) => catalog.store.count());
+      } catch (error) {
+        log.error(error);
+        throw new HttpError('unavailable', 'the catalogue cannot be read');
+      }
+      return { status: 'ok' as const };
+    },
+  );
+}

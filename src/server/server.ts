@@ -1,0 +1,229 @@
+/**
+ * The HTTP server: `buildServer` returns a Fastify instance that a test can ask without a socket. Every answer that is no
+ * success is a problem (RFC 9457); nothing of the server's paths or stacks leaves it.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import cors from '@fastify/cors';
+import multipart from '@fastify/multipart';
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import { type Explainer, openExplainer } from '../bundle/index.js';
+import type { Generation, LiveCatalog } from '../catalog/index.js';
+import {
+  DEFAULT_LIMITS,
+  type Limits,
+  type RequestContext,
+  type Server,
+  type ServerContext,
+} from './context.js';
+import { signalOf, startDeadline } from './deadline.js';
+import { HttpError, problemOf, toHttpError } from './errors.js';
+import { FeedbackLog } from './feedback-log.js';
+import { ImageMaker } from './images.js';
+import { createMetrics, metricsRoutes } from './metrics.js';
+import { ModelQueue } from './model-queue.js';
+import { documentRoutes } from './openapi.js';
+import { servePage } from './page.js';
+import { uploadOf } from './request-body.js';
+import { bulkRoutes } from './routes/bulk.js';
+import { catalogRoutes } from './routes/catalog.js';
+import { explainRoutes } from './routes/explain.js';
+import { feedbackRoutes } from './routes/feedback.js';
+import { healthRoutes } from './routes/health.js';
+import { pictureRoutes } from './routes/pictures.js';
+import { searchRoutes } from './routes/search.js';
+import { writeRoutes } from './routes/writes.js';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Milliseconds for the answer; 0: as long as it takes. Default: the server's limit. */
+    readonly timeoutMs?: number;
+  }
+}
+
+export interface ServerOptions {
+  readonly catalog: LiveCatalog;
+  readonly limits?: Partial<Limits>;
+  /** Refuse all writes. Default false. */
+  readonly readOnly?: boolean;
+  /** Fetch pictures by URL. Default false. */
+  readonly allowUrls?: boolean;
+  /** Folder of the built page. Default: no page. */
+  readonly page?: string;
+  /** Origins whose pages may call the API. Default: none but our own. */
+  readonly origins?: readonly string[];
+  /** Host names that are served, without port; others are refused, against rebinding of names. Default: all. */
+  readonly hosts?: readonly string[];
+  /** One JSON line a request on stdout. Default false. */
+  readonly log?: boolean;
+}
+
+/** Builds the server; `listen` opens it, `close` finishes what was accepted. The caller closes the catalogue. */
+export async function buildServer(options: ServerOptions): Promise<Server> {
+  const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const live = options.catalog;
+  const explainers = new WeakMap<Generation, () => Promise<Explainer>>();
+  const explainerOf = (generation: Generation) => {
+    const known = explainers.get(generation);
+    if (known !== undefined) return known;
+    const make = once(async () => {
+      const explainer = await openExplainer(generation.embedder);
+      generation.onClose(() => explainer.close());
+      return explainer;
+    });
+    explainers.set(generation, make);
+    return make;
+  };
+  const contextOf = (request: FastifyRequest, generation: Generation): RequestContext => ({
+    ...context,
+    catalog: generation.catalog,
+    embedder: generation.embedder,
+    generation: generation.id,
+    explainer: explainerOf(generation),
+    upload: uploadOf(request),
+    signal: signalOf(request),
+  });
+  const context: ServerContext = {
+    use: (request, work) => live.use((generation) => work(contextOf(request, generation))),
+    async *stream(request, work) {
+      const { generation, release } = live.acquire();
+      try {
+        yield* work(contextOf(request, generation));
+      } finally {
+        release();
+      }
+    },
+    withCatalog: (work) => live.use(({ catalog }) => work(catalog)),
+    live,
+    queue: new ModelQueue({ concurrent: limits.concurrentEmbeddings, waiting: limits.queuedEmbeddings }),
+    images: new ImageMaker({ maximumPixels: limits.picturePixels }),
+    feedback: once(() => FeedbackLog.open(live.directory)),
+    limits,
+    metrics: createMetrics(),
+    readOnly: options.readOnly ?? false,
+    allowUrls: options.allowUrls ?? false,
+  };
+  const server: Server = fastify({
+    logger: options.log ?? false,
+    bodyLimit: Math.ceil((limits.pictureBytes * 4) / 3) + JSON_BYTES,
+    routerOptions: { maxParamLength: MAXIMUM_PATH },
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply as FastifyReply),
+    clientErrorHandler: answerBrokenRequest,
+  }).withTypeProvider<ZodTypeProvider>();
+  server.setValidatorCompiler(validatorCompiler);
+  server.setSerializerCompiler(serializerCompiler);
+  server.setErrorHandler(sendProblem);
+
+  const routes: { method: string; url: string }[] = [];
+  server.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) routes.push({ method: one, url });
+  });
+  server.addHook('onRequest', async (request, reply) => {
+    startDeadline(request, reply, request.routeOptions.config.timeoutMs ?? limits.requestTimeoutMs);
+    reply.headers(SECURITY_HEADERS);
+    if (options.hosts !== undefined && !options.hosts.includes(request.hostname.toLowerCase()))
+      throw new HttpError('wrong-host', `'${request.hostname.slice(0, 100)}' is not served here`);
+  });
+  if (options.origins !== undefined && options.origins.length > 0)
+    await server.register(cors, {
+      origin: [...options.origins],
+      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    });
+  await server.register(multipart);
+  await documentRoutes(server);
+  metricsRoutes(server, context);
+  const sendPage = options.page === undefined ? undefined : await servePage(server, options.page);
+  searchRoutes(server, context);
+  explainRoutes(server, context);
+  feedbackRoutes(server, context);
+  writeRoutes(server, context);
+  bulkRoutes(server, context);
+  pictureRoutes(server, context);
+  catalogRoutes(server, context);
+  healthRoutes(server, context);
+  server.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0] ?? '';
+    const allowed = routes.filter(({ url }) => matchesPath(url, path)).map(({ method }) => method);
+    if (allowed.length > 0) {
+      const allow = [...new Set(allowed)].sort().join(', ');
+      throw new HttpError('method-not-allowed', `${path.slice(0, 200)} has ${allow}`, { headers: { allow } });
+    }
+    const isPage =
+      request.method === 'GET' && !/^\/(v1|health|assets)(\/|$)/.test(path) && !/\.\w+$/.test(path);
+    if (isPage && sendPage !== undefined) return sendPage(reply);
+    throw new HttpError('not-found', `there is no ${path.slice(0, 200)}`);
+  });
+  return server;
+}
+
+// --- internal ---
+
+/** Makes a thing when it is first asked for; what failed is tried again. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make().catch((error) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
+}
+
+/** Room for the JSON around a picture. */
+const JSON_BYTES = 2_000_000;
+/** Characters of a parameter in a path: an id of 1,024 characters, each up to 12 when encoded. */
+const MAXIMUM_PATH = 12_288;
+
+const SECURITY_HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'x-frame-options': 'DENY',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'permissions-policy': 'camera=(self), geolocation=(), microphone=()',
+};
+
+function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const error = toHttpError(thrown);
+  if (error.status >= 500 && error.code !== 'too-busy') request.log.error(error.cause ?? error);
+  // What the client is still sending is not read: the connection cannot be used again.
+  if (error.code === 'too-large' || error.code === 'request-timeout') reply.header('connection', 'close');
+  return reply
+    .code(error.status)
+    .headers(error.headers)
+    .header('content-type', PROBLEM_TYPE)
+    .serializer(JSON.stringify)
+    .send(problemOf(error));
+}
+
+const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+/** What is not even HTTP has no request and no reply, only a socket. */
+function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const problem =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? new HttpError('headers-too-large', 'the headers are longer than 16 kB')
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? new HttpError('request-timeout', 'the request did not arrive in time')
+        : new HttpError('bad-request', 'this is not HTTP');
+  const body = JSON.stringify(problemOf(problem));
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+/** Whether a path is one of a route's. */
+function matchesPath(url: string, path: string): boolean {
+  const [pattern, parts] = [url.split('/'), path.split('/')];
+  return (
+    pattern.length === parts.length &&
+    pattern.every((part, i) => (part.startsWith(':') ? parts[i] !== '' : part === parts[i]))
+  );
+}
