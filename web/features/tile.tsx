@@ -1,0 +1,219 @@
+/** One picture of a grid, with what is known of it and what can be done with it. */
+import { memo } from 'preact/compat';
+import type { Hit, LevelName, Picture } from '../../src/server/contract.js';
+import { addExample, navigate, page, searchWith } from '../state/page.js';
+import { api } from '../state/search.js';
+import { strings as t } from '../strings.js';
+import { Icon } from '../ui/icon.js';
+import { pickToCompare } from './compare-tray.js';
+import { LevelMark } from './slider.js';
+import { giveVerdict, verdicts } from './verdicts.js';
+
+const IMAGE_WIDTH = 400;
+
+interface HitProps {
+  readonly hit: Hit;
+  readonly level: LevelName;
+  readonly isActive: boolean;
+  readonly isBelow: boolean;
+  readonly onFocus: () => void;
+}
+
+export function HitTile({ hit, level, isActive, isBelow, onFocus }: HitProps) {
+  const tab = isActive ? 0 : -1;
+  const verdict = verdicts.value.get(hit.id)?.verdict;
+  const isPicked = page.value.compare.includes(hit.id);
+  const example = { kind: 'id', id: hit.id } as const;
+  const keyDown = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === '+') addExample({ ...example, weight: 1 });
+    else if (event.key === '-') addExample({ ...example, weight: -1 });
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <li class={isBelow ? 'tile tile-below' : 'tile'} data-id={hit.id}>
+      <button
+        type="button"
+        class="tile-picture"
+        tabIndex={tab}
+        aria-label={`${t.results.rank(hit.rank)}: ${hit.itemId}. ${spokenBadge(hit, level)}. ${t.results.why}`}
+        onFocus={onFocus}
+        onKeyDown={keyDown}
+        onClick={() => navigate({ why: hit.id })}
+      >
+        <TileImage id={hit.id} isEager={hit.rank <= 12} />
+      </button>
+      <div class="tile-caption">
+        <Badge hit={hit} level={level} />
+        <span class="tile-name" title={hit.id}>
+          {hit.itemId}
+        </span>
+        {hit.variants.length > 0 && (
+          <span class="tile-variants muted">{t.results.variants(hit.variants.length)}</span>
+        )}
+      </div>
+      <div class="tile-actions">
+        <Action
+          icon="search"
+          label={t.results.searchWith}
+          tab={tab}
+          run={() => searchWith({ ...example, weight: 1 })}
+        />
+        <Action
+          icon="plus"
+          label={t.results.moreLike}
+          tab={tab}
+          run={() => addExample({ ...example, weight: 1 })}
+        />
+        <Action
+          icon="minus"
+          label={t.results.lessLike}
+          tab={tab}
+          run={() => addExample({ ...example, weight: -1 })}
+        />
+        <Action
+          icon="compare"
+          label={t.results.compare}
+          tab={tab}
+          isPressed={isPicked}
+          run={() => pickToCompare(hit.id)}
+        />
+        <Action
+          icon="up"
+          label={t.results.up}
+          tab={tab}
+          isPressed={verdict === 'up'}
+          run={() => void giveVerdict(hit.id, 'up')}
+        />
+        <Action
+          icon="down"
+          label={t.results.down}
+          tab={tab}
+          isPressed={verdict === 'down'}
+          run={() => void giveVerdict(hit.id, 'down')}
+        />
+      </div>
+    </li>
+  );
+}
+
+interface CatalogProps {
+  readonly picture: Picture;
+  readonly isActive: boolean;
+  readonly onFocus: () => void;
+  readonly onOpen: () => void;
+}
+
+export function CatalogTile({ picture, isActive, onFocus, onOpen }: CatalogProps) {
+  const tab = isActive ? 0 : -1;
+  return (
+    <li class="tile" data-id={picture.id}>
+      <button
+        type="button"
+        class="tile-picture"
+        tabIndex={tab}
+        aria-label={`${picture.itemId}. ${t.results.searchWith}`}
+        onFocus={onFocus}
+        onClick={onOpen}
+      >
+        <TileImage id={picture.id} isEager={false} />
+      </button>
+      <div class="tile-caption">
+        <span class="tile-name" title={picture.id}>
+          {picture.itemId}
+        </span>
+      </div>
+      <div class="tile-actions">
+        <Action
+          icon="compare"
+          label={t.results.compare}
+          tab={tab}
+          isPressed={page.value.compare.includes(picture.id)}
+          run={() => pickToCompare(picture.id)}
+        />
+      </div>
+    </li>
+  );
+}
+
+/** The level that a hit agrees at, and how likely. */
+export function Badge({
+  hit,
+  level,
+}: {
+  hit: Pick<Hit, 'level' | 'probabilities' | 'score'>;
+  level: LevelName;
+}) {
+  if (hit.probabilities === undefined)
+    return (
+      <span class="badge" title={t.why.notCalibrated}>
+        {t.why.score} {hit.score.toFixed(2)}
+      </span>
+    );
+  const shown = hit.level;
+  const { item, look, category } = hit.probabilities;
+  return (
+    <span
+      class={`badge badge-${shown ?? 'none'}`}
+      title={[
+        `${t.level.item} ${t.percent(item)}`,
+        `${t.level.look} ${t.percent(look)}`,
+        `${t.level.category} ${t.percent(category)}`,
+      ].join(' · ')}
+    >
+      <LevelMark level={shown} />
+      {shown === null ? t.results.uncertain : t.level[shown]}
+      <b>{t.percent(hit.probabilities[shown ?? level])}</b>
+    </span>
+  );
+}
+
+// --- internal ---
+
+function spokenBadge(hit: Hit, level: LevelName): string {
+  if (hit.probabilities === undefined) return `${t.why.score} ${hit.score.toFixed(2)}`;
+  const shown = hit.level ?? level;
+  return t.results.probability(t.level[shown], t.percent(hit.probabilities[shown]));
+}
+
+const TileImage = memo(({ id, isEager }: { id: string; isEager: boolean }) => (
+  <img
+    src={api.imageUrl(id, IMAGE_WIDTH)}
+    alt=""
+    width={IMAGE_WIDTH}
+    height={IMAGE_WIDTH}
+    loading={isEager ? 'eager' : 'lazy'}
+    decoding="async"
+    draggable={false}
+    onError={(event) => event.currentTarget.classList.add('image-missing')}
+  />
+));
+
+function Action({
+  icon,
+  label,
+  tab,
+  run,
+  isPressed,
+}: {
+  icon: Parameters<typeof Icon>[0]['name'];
+  label: string;
+  tab: number;
+  run: () => void;
+  isPressed?: boolean;
+}) {
+  return (
+    <button
+      type="button"
+      class="tile-action"
+      tabIndex={tab}
+      aria-label={label}
+      title={label}
+      aria-pressed={isPressed}
+      onClick={run}
+    >
+      <Icon name={icon} size={18} />
+    </button>
+  );
+}
