@@ -3,6 +3,8 @@
  */
 export * from './bundle/index.js';
 export * from './catalog/index.js';
+export { type BackboneFlags, backboneSettings, readBackboneFile } from './cli/backbone-file.js';
+export { runTraining, schemaOf, type TrainingRun, type TrainingRunOptions } from './cli/training-run.js';
 export * from './data/index.js';
 export * from './evaluation/index.js';
 export * from './granularity/index.js';
@@ -11,5 +13,6 @@ export * from './losses/index.js';
 export * from './models/index.js';
 export * from './onnx/index.js';
 export * from './optimizers/index.js';
+export * from './pretrained/index.js';
 export * from './training/index.js';
 export * from './util/index.js';

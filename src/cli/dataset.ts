@@ -1,22 +1,40 @@
-/** `semblance dataset <name> <folder>`: builds a dataset that anybody can build. */
+/** `semblance dataset …`: builds the emoji, writes the manifest of a public dataset, or checks a manifest. */
 import { Command } from 'commander';
-import { datasets } from '../data/index.js';
-import { CliError, silentProgress, streamProgress } from '../util/index.js';
+import { buildEmojiDataset, type DatasetSummary, datasetReaders } from '../data/index.js';
+import { silentProgress, streamProgress } from '../util/index.js';
+import { datasetCheckCommand } from './dataset-check.js';
+import { datasetImportCommand } from './dataset-import.js';
 import { interruptible } from './interruption.js';
 import { wholeNumber } from './options.js';
 
-interface Options {
+export function datasetCommand(): Command {
+  const command = new Command('dataset')
+    .description('build a dataset, write the manifest of one that you have, or check a manifest')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ semblance dataset emoji data/emoji\n  $ semblance dataset inshop ~/data/in-shop --out inshop.csv\n' +
+        '  $ semblance dataset check inshop.csv --contact-sheet inshop.png\n',
+    );
+  command.addCommand(emojiCommand());
+  for (const [name, reader] of Object.entries(datasetReaders)) {
+    command.addCommand(datasetImportCommand(name, reader));
+  }
+  command.addCommand(datasetCheckCommand());
+  return command;
+}
+
+// --- internal ---
+
+interface EmojiOptions {
   size: number;
   art?: string[];
   json?: true;
   quiet?: true;
 }
 
-export function datasetCommand(): Command {
-  const list = Object.entries(datasets).map(([name, { description }]) => `  ${name}  ${description}`);
-  return new Command('dataset')
-    .description('build a dataset: pictures, manifest, licences and a contact sheet')
-    .argument('<name>', `one of: ${Object.keys(datasets).join(', ')}`)
+function emojiCommand(): Command {
+  return new Command('emoji')
+    .description('build 1,640 emoji, each drawn by up to six artists (artwork, not photographs)')
     .argument('<folder>', 'where to build it; what is there already is kept')
     .option('--size <pixels>', 'width and height of the pictures, 16 to 512', wholeNumber(16, 512), 96)
     .option('--art <folder...>', 'look for installed art packages here first')
@@ -24,15 +42,11 @@ export function datasetCommand(): Command {
     .option('--quiet', 'no progress')
     .addHelpText(
       'after',
-      `\nDatasets:\n${list.join('\n')}\n\nExample:\n  $ semblance dataset emoji data/emoji\n`,
+      '\nWrites pictures, manifest.csv, licences and a contact sheet.\n\nExample:\n  $ semblance dataset emoji data/emoji\n',
     )
-    .action(async (name: string, folder: string, options: Options) => {
-      const dataset = Object.hasOwn(datasets, name) ? datasets[name] : undefined;
-      if (dataset === undefined) {
-        throw new CliError(`dataset: one of ${Object.keys(datasets).join(', ')} is required, got '${name}'`);
-      }
+    .action(async (folder: string, options: EmojiOptions) => {
       const summary = await interruptible((signal) =>
-        dataset.build(folder, {
+        buildEmojiDataset(folder, {
           size: options.size,
           progress: options.quiet ? silentProgress : streamProgress(),
           onNotice: (line) => process.stderr.write(`${line}\n`),
@@ -44,11 +58,7 @@ export function datasetCommand(): Command {
     });
 }
 
-// --- internal ---
-
-type Summary = Awaited<ReturnType<(typeof datasets)[string]['build']>>;
-
-function describe(summary: Summary): string {
+function describe(summary: DatasetSummary): string {
   const list = (counts: Readonly<Record<string, number>>) =>
     Object.entries(counts)
       .map(([name, count]) => `${name} ${count}`)

@@ -4,6 +4,7 @@
  */
 import { join, relative } from 'node:path';
 import { Command } from 'commander';
+import { stringify } from 'yaml';
 import { openEmbedder } from '../bundle/index.js';
 import { openCatalog, type SearchHit, searchByPicture } from '../catalog/index.js';
 import {
@@ -14,10 +15,11 @@ import {
   type ManifestRow,
   readManifest,
 } from '../data/index.js';
-import { type MethodMetrics, meanOverSeeds, pixelEmbeddings } from '../evaluation/index.js';
+import { type Comparison, type MethodMetrics, pixelEmbeddings } from '../evaluation/index.js';
 import { GRANULARITY_NAMES, type Schema } from '../granularity/index.js';
 import { emojiRecipe, resolveConfiguration, type TrainingConfiguration } from '../training/index.js';
 import {
+  DataError,
   formatDuration,
   type StartProgress,
   sha256OfFile,
@@ -28,15 +30,19 @@ import {
   writeFileAtomic,
   writeJson,
 } from '../util/index.js';
-import { type DemoMetrics, METHOD_LABELS, type MethodName, type SeedFigures } from './demo-figures.js';
+import { carryOut, openComparison } from './compare/carry-out.js';
+import { readComparisonConfiguration } from './compare/configuration.js';
+import { defaultProcesses } from './compare/runs.js';
+import { comparisonTables } from './compare/tables.js';
+import { type DemoMetrics, METHOD_LABELS, type MethodName } from './demo-figures.js';
 import { demoReport } from './demo-report.js';
 import { figuresTable } from './evaluate.js';
 import { indexRows } from './index-command.js';
 import { interruptible } from './interruption.js';
 import { type EmbeddedRows, embedRows, judge } from './judging.js';
 import { nonNegativeInteger, positiveInteger, repeated } from './options.js';
+import { merge, parseSettings } from './settings.js';
 import { rowsOfSplit } from './splits.js';
-import { merge, parseSettings } from './train.js';
 import { runTraining, schemaOf, writeUntrainedBundle } from './training-run.js';
 
 interface Options {
@@ -125,7 +131,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     untrained: await judgeUntrained(context),
     pixels: await judgePixels(context),
   };
-  if (options.compare === true) await compare(context, methods);
+  const comparison = options.compare === true ? await compare(context, methods) : undefined;
 
   report('4/5 indexing and searching');
   const catalog = join(directory, 'catalog');
@@ -152,14 +158,14 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     directory,
     metrics,
     embedded,
-    manifest,
     schema,
     configuration,
-    modelDirectory: sgml,
+    progress,
+    signal,
   });
   await writeFileAtomic(reportFile, html);
   if (options.json === true) process.stdout.write(`${JSON.stringify(metrics, null, 2)}\n`);
-  else printSummary(context, metrics, search, reportFile);
+  else printSummary(context, metrics, search, { reportFile, comparison });
 }
 
 /** Trains in a folder, or finds that it is done. @returns the model's folder */
@@ -214,43 +220,56 @@ async function judgePixels({ testRows, schema, progress, signal }: Context): Pro
   return judge({ ...vectors, rows }, schema, signal);
 }
 
-/** The same network, sampler, augmentation, steps and seeds; only the loss differs. */
-async function compare(context: Context, methods: DemoMetrics['methods']): Promise<void> {
-  const { options, configuration, schema, signal } = context;
-  const variants: Readonly<
-    Record<'sgml' | 'multitask' | 'binomialDeviance', (seed: number) => TrainingConfiguration>
-  > = {
-    sgml: (seed) => ({ ...configuration, seed }),
-    multitask: (seed) => ({ ...configuration, seed, loss: withoutLink(configuration) }),
-    binomialDeviance: (seed) => ({
-      ...configuration,
-      seed,
-      loss: withoutLink(configuration),
-      attributeWeight: 0,
+/**
+ * The same network, sampler, augmentation, steps and seeds; only the loss differs. Written down as a comparison, so that
+ * `semblance compare` goes on from here.
+ */
+async function compare(
+  { options, configuration, progress, report, signal }: Context,
+  methods: DemoMetrics['methods'],
+): Promise<Comparison> {
+  const file = join(options.directory, 'compare.yaml');
+  const { seed: _, ...settings } = configuration;
+  const loss = withoutLink(configuration);
+  await writeFileAtomic(
+    file,
+    stringify({
+      name: 'demo',
+      data: 'data/manifest.csv',
+      settings,
+      methods: { sgml: {}, multitask: { loss }, binomialDeviance: { loss, attributeWeight: 0 } },
+      seeds: Array.from({ length: options.seeds }, (_, i) => options.seed + i),
+      judge: 'test',
+      comparisons: [
+        ['sgml', 'multitask'],
+        ['sgml', 'binomialDeviance'],
+      ],
     }),
-  };
-  for (const [name, configure] of Object.entries(variants) as [
-    keyof typeof variants,
-    (typeof variants)['sgml'],
-  ][]) {
-    const seeds: SeedFigures[] = [];
-    for (let seed = options.seed; seed < options.seed + options.seeds; seed++) {
-      const isDone = name === 'sgml' && seed === options.seed && methods.sgml !== undefined;
-      let figures = methods.sgml as MethodMetrics;
-      if (!isDone) {
-        context.report(`comparison: ${name}, seed ${seed}`);
-        const directory = join(options.directory, 'compare', `${name}-seed${seed}`);
-        figures = await judge(
-          await embedTest(context, await trainMethod(context, directory, configure(seed))),
-          schema,
-          signal,
-        );
-      }
-      methods[name] ??= figures;
-      seeds.push({ seed, recallAt1: figures.recallAt1, mapAtR: figures.mapAtR });
+  );
+  report(`comparison: the three methods of ${file}`);
+  const opened = await openComparison({
+    configuration: await readComparisonConfiguration(file),
+    base: options.directory,
+    directory: join(options.directory, 'compare'),
+    processes: defaultProcesses(),
+    progress,
+    report,
+    signal,
+  });
+  const { runs, comparison } = await carryOut(opened, true);
+  for (const outcome of runs) {
+    if (outcome.status !== 'done') {
+      throw new DataError(
+        `demo: every run of the comparison must end well, but ${outcome.run.folder} failed: ${outcome.status === 'failed' ? outcome.reason : 'it was not run'}`,
+      );
     }
-    methods[name] = { ...(methods[name] as MethodMetrics), seeds };
+    const name = outcome.run.method as 'sgml' | 'multitask' | 'binomialDeviance';
+    const { figures } = outcome.result;
+    const before: NonNullable<(typeof methods)[typeof name]> = methods[name] ?? figures;
+    const seed = { seed: outcome.run.seed, recallAt1: figures.recallAt1, mapAtR: figures.mapAtR };
+    methods[name] = { ...before, seeds: [...(before.seeds ?? []), seed] };
   }
+  return comparison;
 }
 
 /** Binomial deviance with the constants of the configuration's loss. */
@@ -276,7 +295,7 @@ async function sampleSearch(
   const catalog = await openCatalog(directory);
   const embedder = await openEmbedder(modelDirectory);
   try {
-    const hits: Record<string, SearchHit[]> = {};
+    const hits: Record<string, readonly SearchHit[]> = {};
     for (const [name, granularity] of Object.entries(GRANULARITY_NAMES)) {
       hits[name] = await searchByPicture({
         catalog,
@@ -302,7 +321,7 @@ function printSummary(
   { options, manifest }: Context,
   metrics: DemoMetrics,
   { query, hits }: SampleSearch,
-  reportFile: string,
+  { reportFile, comparison }: { reportFile: string; comparison: Comparison | undefined },
 ): void {
   const named: Record<string, MethodMetrics> = {};
   for (const [name, figures] of Object.entries(metrics.methods))
@@ -311,17 +330,7 @@ function printSummary(
   out();
   out('Test items, hits by other artists only, × 100. Recall@1 is the mean over ordered pairs of artists.');
   out(figuresTable(named));
-  for (const [name, { seeds = [] }] of Object.entries(metrics.methods)) {
-    if (seeds.length < 2) continue;
-    const interval = (values: readonly number[]) => {
-      const { mean, halfWidth } = meanOverSeeds(values);
-      return `${(100 * mean).toFixed(1)} ± ${(100 * (halfWidth ?? 0)).toFixed(1)}`;
-    };
-    out(
-      `${METHOD_LABELS[name as MethodName]}: ${seeds.length} seeds, Recall@1 ${interval(seeds.map(({ recallAt1 }) => recallAt1))}, ` +
-        `MAP@R ${interval(seeds.map(({ mapAtR }) => mapAtR))} (mean ± 95 %)`,
-    );
-  }
+  if (comparison !== undefined) out(`\n${comparisonTables(comparison)}`);
   const here = (path: string) => relative('.', path) || '.';
   out(`\nA search with ${query.itemId} by ${query.source}:`);
   for (const [name, found] of Object.entries(hits)) {

@@ -1,7 +1,12 @@
 /** `semblance index`: makes a catalogue of a manifest's pictures searchable, or brings it up to date. */
 import { Command } from 'commander';
 import { openEmbedder } from '../bundle/index.js';
-import { type IndexReport, indexPictures, openCatalogForIndexing } from '../catalog/index.js';
+import {
+  findNumericColumns,
+  type IndexReport,
+  indexPictures,
+  openCatalogForIndexing,
+} from '../catalog/index.js';
 import { type ManifestRow, readManifest } from '../data/index.js';
 import { type StartProgress, silentProgress, streamProgress } from '../util/index.js';
 import { interruptible } from './interruption.js';
@@ -67,6 +72,10 @@ export async function indexRows(options: {
   try {
     const { catalog, publish } = await openCatalogForIndexing(options.catalog, embedder.bundle, {
       attributes,
+      numericAttributes: findNumericColumns(
+        rows.map((row) => row.attributes),
+        attributes,
+      ),
     });
     try {
       const report = await indexPictures({

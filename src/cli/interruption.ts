@@ -1,4 +1,7 @@
-/** Ctrl-C: work is asked to stop and saves itself; a second Ctrl-C ends at once. */
+/**
+ * Ctrl-C: work is asked to stop and saves itself; a second Ctrl-C ends at once. So it is where another process of this
+ * program started this one, with a channel to it, and ends.
+ */
 
 /** What `main` shows and ends with exit code 130 for. */
 export class Interrupted extends Error {
@@ -25,12 +28,15 @@ export async function interruptible<T>(
     process.stderr.write(`\nstopping${saving} (again to end at once)\n`);
     controller.abort(new Interrupted(isResumable));
   };
+  const orphaned = () => controller.abort(new Interrupted(isResumable));
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
+  process.on('disconnect', orphaned);
   try {
     return await work(controller.signal);
   } finally {
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
+    process.off('disconnect', orphaned);
   }
 }

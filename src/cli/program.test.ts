@@ -5,9 +5,19 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { main } from './program.js';
+import { runMain } from '../../test/support/run-main.js';
 
-const COMMANDS = ['demo', 'dataset', 'train', 'evaluate', 'index', 'search'];
+const COMMANDS = [
+  'demo',
+  'dataset',
+  'train',
+  'evaluate',
+  'compare',
+  'index',
+  'search',
+  'inspect',
+  'gradients',
+];
 
 let root = '';
 beforeAll(async () => {
@@ -20,20 +30,7 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-async function run(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const written = { stdout: '', stderr: '' };
-  for (const stream of ['stdout', 'stderr'] as const) {
-    vi.spyOn(process[stream], 'write').mockImplementation((text) => {
-      written[stream] += String(text);
-      return true;
-    });
-  }
-  try {
-    return { code: await main(argv), ...written };
-  } finally {
-    vi.restoreAllMocks();
-  }
-}
+const run = runMain;
 
 describe('help', () => {
   it('lists the commands, on stdout where it is asked for', async () => {
@@ -64,7 +61,8 @@ describe('help', () => {
 describe('wrong usage ends with 2 and says what is wrong', () => {
   it.each([
     [[], /Usage: semblance/],
-    [['serve'], /error: unknown command 'serve'/],
+    [['serve'], /required option '--catalog <folder>'/],
+    [['swim'], /error: unknown command 'swim'/],
     [['trian'], /unknown command 'trian'\s+\(Did you mean train\?\)/],
     [['--verbose'], /error: unknown option '--verbose'/],
     [
@@ -93,7 +91,12 @@ describe('wrong usage ends with 2 and says what is wrong', () => {
       /semblance: configuration: loss\.kind: /,
     ],
     [['train', '--data', 'x', '--out', 'y', '--set', 'loss=5'], /semblance: configuration: loss: /],
-    [['evaluate', '--model', 'x'], /error: required option '--data <manifest>' not specified/],
+    [['evaluate', '--model', 'x'], /evaluate: --model and --data, or --embeddings and --labels are required/],
+    [['evaluate', '--model', 'x', '--labels', 'y'], /--model is about a model and --labels about embeddings/],
+    [['evaluate', '--labels', 'y'], /--labels needs --embeddings, got none/],
+    [['evaluate', '--query', 'y'], /--query and --gallery go together, got only --query/],
+    [['evaluate', '--embeddings', 'x', '--levels', 'a,a'], /--levels: must be different names.*got 'a,a'/],
+    [['evaluate', '--embeddings', 'x', '--recall-at', '1,0'], /--recall-at.*whole number from 1/],
     [
       ['evaluate', '--model', 'x', '--data', 'y', '--threads', 'z'],
       /--threads <count>.*whole number from 1 on/,
@@ -110,7 +113,17 @@ describe('wrong usage ends with 2 and says what is wrong', () => {
     [['search', '--catalog', 'x'], /error: missing required argument 'picture'/],
     [['search', 'a.png'], /error: required option '--catalog <folder>' not specified/],
     [['search', 'a.png', 'b.png', '--catalog', 'x'], /error: too many arguments/],
-    [['dataset', 'nosuch', 'folder'], /one of emoji is required, got 'nosuch'/],
+    [['dataset', 'nosuch', 'folder'], /unknown command 'nosuch'/],
+    [['gradients', 'a.onnx', '--out', 'x'], /required option '--input <name=file.npy>' not specified/],
+    [['gradients', 'a.onnx', '--input', 'x=x.npy'], /required option '--out <folder>' not specified/],
+    [
+      ['gradients', 'a.onnx', '--input', 'x.npy', '--out', 'y'],
+      /semblance: gradients --input: must be name=file\.npy, got 'x\.npy'/,
+    ],
+    [
+      ['gradients', 'a.onnx', '--input', 'x=a', '--input', 'x=b', '--out', 'y'],
+      /--input: each name once, got 'x' twice/,
+    ],
     [['demo', '--seeds', 'x'], /--seeds <count>.*whole number from 1 on/],
   ])('%j', async (argv, message) => {
     const { code, stdout, stderr } = await run(...argv);

@@ -13,7 +13,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     load: async () => (await import('./demo.js')).demoCommand(),
   },
   dataset: {
-    summary: 'build a dataset: pictures and their manifest',
+    summary: 'build a dataset, write the manifest of one that you have, or check a manifest',
     load: async () => (await import('./dataset.js')).datasetCommand(),
   },
   train: {
@@ -21,16 +21,60 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     load: async () => (await import('./train.js')).trainCommand(),
   },
   evaluate: {
-    summary: 'judge a model: Recall@K, MAP@R and more, at every level',
+    summary: 'judge a model, or embeddings from anywhere: Recall@K, MAP@R and more, at every level',
     load: async () => (await import('./evaluate.js')).evaluateCommand(),
+  },
+  compare: {
+    summary: 'train and judge several methods alike: seeds, intervals, significance, cost',
+    load: async () => (await import('./compare.js')).compareCommand(),
+  },
+  robustness: {
+    summary: 'attack the pictures that ask, and see what is left of the figures',
+    load: async () => (await import('./robustness.js')).robustnessCommand(),
+  },
+  report: {
+    summary: 'write what a run came to as one HTML file; several runs side by side',
+    load: async () => (await import('./report.js')).reportCommand(),
+  },
+  embed: {
+    summary: 'write the embeddings of pictures to a file (NumPy, Parquet)',
+    load: async () => (await import('./embed.js')).embedCommand(),
+  },
+  export: {
+    summary: 'make smaller variants of a model (fp16, int8), and measure what they lose',
+    load: async () => (await import('./export.js')).exportCommand(),
   },
   index: {
     summary: 'embed the pictures of a manifest into a catalogue',
     load: async () => (await import('./index-command.js')).indexCommand(),
   },
+  catalog: {
+    summary: 'look after a catalogue: how it is best searched',
+    load: async () => (await import('./catalog.js')).catalogCommand(),
+  },
   search: {
     summary: 'find the pictures of a catalogue that are like a picture',
     load: async () => (await import('./search.js')).searchCommand(),
+  },
+  serve: {
+    summary: 'serve a catalogue: the page to search it with, and the HTTP API',
+    load: async () => (await import('./serve.js')).serveCommand(),
+  },
+  explain: {
+    summary: 'say why one picture is like another, in words and with heat maps on both',
+    load: async () => (await import('./explain.js')).explainCommand(),
+  },
+  cache: {
+    summary: 'the features of frozen networks that are kept on disk: list them, remove them',
+    load: async () => (await import('./cache.js')).cacheCommand(),
+  },
+  inspect: {
+    summary: 'say what an ONNX file holds, what of it can be trained, and what a training step costs',
+    load: async () => (await import('./inspect.js')).inspectCommand(),
+  },
+  gradients: {
+    summary: 'differentiate an ONNX file: outputs and gradients as .npy, to check against another framework',
+    load: async () => (await import('./gradients.js')).gradientsCommand(),
   },
 };
 

@@ -1,9 +1,11 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, CommanderError } from 'commander';
+import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { plainPicture, writeTinyBundle } from '../../test/support/tiny-bundle.js';
+import { EDIT_STRENGTH } from '../catalog/index.js';
 import { CliError, DataError } from '../util/index.js';
 import { indexCommand } from './index-command.js';
 import { searchCommand } from './search.js';
@@ -151,5 +153,78 @@ describe('semblance index, then search', () => {
       await expect(command.exitOverride().parseAsync(['--help'], { from: 'user' })).rejects.toThrow();
       expect(text).toMatch(/Example:\n {2}\$ semblance (index|search) /);
     }
+  });
+});
+
+describe('semblance search: more than one picture', () => {
+  it('searches by a part of the picture, of a file and of a record', async () => {
+    await index();
+    const two = await sharp(await plainPicture([250, 0, 0]))
+      .composite([{ input: Buffer.from(await plainPicture([0, 0, 250], { width: 8 })), left: 8, top: 0 }])
+      .png()
+      .toBuffer();
+    const file = join(root, 'pictures', 'red.png');
+    const before = await readFile(file);
+    await writeFile(join(root, 'two.png'), two);
+    const best = async (picture: string, ...more: string[]) => {
+      const { stdout } = await run(searchCommand(), [picture, '--catalog', catalog, '--json', ...more]);
+      const { hits } = JSON.parse(stdout) as { hits: { id: string; score: number }[] };
+      return [hits[0]?.id, hits[0]?.score.toFixed(3)];
+    };
+    expect(await best(join(root, 'two.png'), '--box', '0,0,8,16')).toEqual(['pictures/red.png', '1.000']);
+    expect(await best(join(root, 'two.png'), '--box', '50%,0%,100%,100%')).toEqual([
+      'pictures/blue.png',
+      '1.000',
+    ]);
+    await writeFile(file, two);
+    try {
+      expect(await best('id:pictures/red.png', '--box', '0.5,0,1,1')).toEqual(['pictures/blue.png', '1.000']);
+    } finally {
+      await writeFile(file, before);
+    }
+    await expect(search('--box', '0,0,nine,9')).rejects.toThrow(/--box.*four numbers.*got '0,0,nine,9'/);
+    await expect(search('--box', '90,0,95,9')).rejects.toThrow(
+      /box: must lie in the picture of 16 × 16 pixels/,
+    );
+  });
+
+  it('takes ids, examples against, edits, groups, facets and the next page', async () => {
+    await index();
+    const ids = (text: string) => (JSON.parse(text) as { hits: { id: string }[] }).hits.map(({ id }) => id);
+    const byId = await run(searchCommand(), [
+      'id:pictures/red.png',
+      '--catalog',
+      catalog,
+      '--json',
+      '-k',
+      '9',
+    ]);
+    expect(ids(byId.stdout)).toHaveLength(3);
+    const wanted = await search('--want', 'hue=blue', '--json');
+    const scoreOf = (name: string, text: string) =>
+      (JSON.parse(text) as { hits: { id: string; score: number }[] }).hits.find(({ id }) => id.includes(name))
+        ?.score as number;
+    const plain = (await search('--json')).stdout;
+    expect(scoreOf('blue', wanted.stdout) - scoreOf('blue', plain)).toBeGreaterThan(EDIT_STRENGTH - 0.01);
+    const away = await search('--unlike', join(root, 'pictures', 'dark red.png'), '--json');
+    expect(scoreOf('dark red', away.stdout)).toBeLessThan(scoreOf('dark red', plain) - 0.05);
+    const { stdout } = await search('-k', '2', '--facet', 'hue');
+    expect(stdout).toContain('hue: red 2, blue 1, green 1');
+    const cursor = /--cursor (\S+)/.exec(stdout)?.[1] as string;
+    const second = await search('-k', '2', '--cursor', cursor, '--json');
+    expect(JSON.parse(second.stdout)).toMatchObject({ hits: [{ rank: 3 }, { rank: 4 }] });
+    const sorted = await search('--sort', 'hue:descending', '--json');
+    expect(ids(sorted.stdout)[0]).toMatch(/red/);
+  });
+
+  it.each([
+    [['--want', 'blue'], /search --want: must read attribute=value, got 'blue'/],
+    [['--diversity', '2'], /search --diversity: must be a number from 0 to 1, got '2'/],
+    [['--sort', 'size'], /there is no column 'size'/],
+    [['--any', 'size'], /has not learnt 'size'/],
+    [['--like', 'id:no'], /has no picture 'no'/],
+  ])('refuses %j', async (argv, message) => {
+    await index();
+    await expect(search(...argv)).rejects.toThrow(message);
   });
 });

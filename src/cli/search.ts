@@ -1,17 +1,42 @@
 /** `semblance search`: finds the pictures of a catalogue that are most like a given one. */
 import CliTable from 'cli-table3';
-import { Command } from 'commander';
-import { openEmbedder } from '../bundle/index.js';
-import { openCatalog, parseFilter, type SearchHit, searchByPicture } from '../catalog/index.js';
+import { Command, Option } from 'commander';
+import { openEmbedder, sourceParts } from '../bundle/index.js';
+import {
+  type Catalog,
+  type Edit,
+  type Example,
+  FILTER_HELP,
+  openCatalog,
+  parseFilter,
+  recordPicture,
+  type SearchHit,
+  type SearchResult,
+  search,
+  UnknownPictureError,
+} from '../catalog/index.js';
+import type { Region } from '../data/index.js';
 import { GRANULARITY_NAMES, parseGranularity } from '../granularity/index.js';
 import { CliError, errorMessage } from '../util/index.js';
 import { positiveInteger, repeated } from './options.js';
+import { BOX_HELP, boxOption } from './regions.js';
 
 interface Options {
   catalog: string;
   model?: string;
   granularity: number;
+  box?: Region;
   filter?: readonly string[];
+  like?: readonly string[];
+  unlike?: readonly string[];
+  want?: readonly string[];
+  avoid?: readonly string[];
+  any?: readonly string[];
+  groupBy: 'item' | 'none';
+  diversity: number;
+  sort?: string;
+  facet?: readonly string[];
+  cursor?: string;
   k: number;
   threads?: number;
   json?: true;
@@ -21,23 +46,38 @@ export function searchCommand(): Command {
   const names = Object.entries(GRANULARITY_NAMES).map(([name, gamma]) => `${name} (${gamma})`);
   return new Command('search')
     .description('find the pictures of a catalogue that are most like a given one')
-    .argument('<picture>', 'a JPEG, PNG, WebP, GIF, AVIF or TIFF')
+    .argument('<picture>', 'a JPEG, PNG, WebP, GIF, AVIF or TIFF, or id:<id> of one in the catalogue')
     .requiredOption('--catalog <folder>', 'the catalogue, made by `semblance index`')
     .option('--granularity <how>', `how alike: ${names.join(', ')}, or a number between`, granularity, 0)
     .option(
       '--filter <condition>',
-      'only where column=value,value or column!=value; all of several must hold',
+      'only pictures that pass, e.g. colour=red,blue; all of several must hold (see below)',
       repeated,
     )
+    .option('--box <box>', `only this part of the picture: ${BOX_HELP}`, boxOption)
+    .option('--like <picture>', 'a further example: more like this one too', repeated)
+    .option('--unlike <picture>', 'an example against: less like this one', repeated)
+    .option('--want <attribute=value>', 'ask for a value, whatever the picture shows', repeated)
+    .option('--avoid <attribute=value>', 'ask against a value', repeated)
+    .option('--any <attribute>', 'the attribute counts no more', repeated)
+    .addOption(
+      new Option('--group-by <what>', 'item: the best picture of each item only')
+        .choices(['item', 'none'])
+        .default('none'),
+    )
+    .option('--diversity <share>', 'from 0, by likeness alone, to 1, all different', share, 0)
+    .option('--sort <column>', 'order the best by a column; column:descending for the other way round')
+    .option('--facet <column>', 'count the values of a column over the best', repeated)
+    .option('--cursor <text>', 'the next page: the cursor that the page before ended with')
     .option('-k <count>', 'how many pictures', positiveInteger, 10)
     .option('--model <folder>', 'the model bundle (default: the one the catalogue was made with)')
     .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
     .option('--json', 'print the hits as JSON, with the parts of each score and all attributes')
     .addHelpText(
       'after',
-      '\nColumns to filter by: path, item_id, split, source, source_group and the attributes of the manifest. A comma\n' +
-        'inside a value is written \\, .\n\nExample:\n' +
-        '  $ semblance search cat.png --catalog runs/demo/catalog --granularity look --filter group=animals-nature -k 5\n',
+      `\n${FILTER_HELP}Columns: path, item_id, split, source, source_group and the attributes of the manifest.\n\nExample:\n` +
+        '  $ semblance search cat.png --catalog runs/demo/catalog --granularity look --filter group=animals-nature -k 5\n' +
+        '  $ semblance search shirt.jpg --catalog shop --granularity look --want colour=blue --avoid pattern=striped --group-by item\n',
     )
     .action(run);
 }
@@ -54,11 +94,27 @@ async function run(picture: string, options: Options): Promise<void> {
     });
     try {
       const { granularity, k } = options;
-      const hits = await searchByPicture({ catalog, embedder, picture, granularity, k, filter });
+      const result = await search(catalog, embedder, {
+        examples: [
+          await queryExample(catalog, picture, options.box),
+          ...(options.like ?? []).map((text) => example(text, 1)),
+          ...(options.unlike ?? []).map((text) => example(text, -1)),
+        ],
+        granularity,
+        limit: k,
+        filter,
+        edits: editsOf(options),
+        groupBy: options.groupBy,
+        diversity: options.diversity,
+        sort: sortOf(options.sort),
+        facets: options.facet ?? [],
+        cursor: options.cursor,
+      });
+      const { vectors: _, ...answer } = result;
       process.stdout.write(
         options.json
-          ? `${JSON.stringify({ picture, granularity, k, filter, hits }, null, 2)}\n`
-          : table(hits),
+          ? `${JSON.stringify({ picture, granularity, k, filter, ...answer }, null, 2)}\n`
+          : text(result),
       );
     } finally {
       await embedder.close();
@@ -67,6 +123,60 @@ async function run(picture: string, options: Options): Promise<void> {
     await catalog.close();
   }
 }
+
+function text({ hits, facets, cursor }: SearchResult): string {
+  const counts = Object.entries(facets).map(
+    ([column, values]) =>
+      `${column}: ${values
+        .slice(0, SHOWN_FACETS)
+        .map(({ value, count }) => `${printable(value)} ${count}`)
+        .join(', ')}${values.length > SHOWN_FACETS ? ', …' : ''}\n`,
+  );
+  const next = cursor === undefined || hits.length === 0 ? '' : `more: --cursor ${cursor}\n`;
+  return table(hits) + counts.join('') + next;
+}
+
+/** The picture to search for; with a box, that part of it, of one in the catalogue as well. */
+async function queryExample(catalog: Catalog, text: string, box: Region | undefined): Promise<Example> {
+  const plain = example(text, 1);
+  if (box === undefined) return plain;
+  if (!('id' in plain)) return { picture: { path: text, box } };
+  const [record] = await catalog.store.get([plain.id]);
+  if (record === undefined) throw new UnknownPictureError(plain.id);
+  return { picture: { path: sourceParts(recordPicture(record)).source as string, box } };
+}
+
+function example(text: string, weight: 1 | -1): Example {
+  return text.startsWith('id:') ? { id: text.slice('id:'.length), weight } : { picture: text, weight };
+}
+
+function editsOf({ want = [], avoid = [], any = [] }: Options): Edit[] {
+  const parse = (option: string, text: string) => {
+    const equals = text.indexOf('=');
+    if (equals < 1 || equals === text.length - 1)
+      throw new CliError(`search --${option}: must read attribute=value, got '${text}'`);
+    return { attribute: text.slice(0, equals), value: text.slice(equals + 1) };
+  };
+  return [
+    ...want.map((text) => ({ ...parse('want', text), want: true })),
+    ...avoid.map((text) => ({ ...parse('avoid', text), want: false })),
+    ...any.map((attribute) => ({ attribute, any: true as const })),
+  ];
+}
+
+function sortOf(text: string | undefined) {
+  if (text === undefined) return undefined;
+  const [, column, direction] = /^(.*?)(?::(ascending|descending))?$/s.exec(text) as RegExpExecArray;
+  return { column: column as string, direction: (direction ?? 'ascending') as 'ascending' | 'descending' };
+}
+
+function share(text: string): number {
+  const number = text.trim() === '' ? Number.NaN : Number(text);
+  if (number >= 0 && number <= 1) return number;
+  throw new CliError(`search --diversity: must be a number from 0 to 1, got '${text}'`);
+}
+
+const SHOWN_FACETS = 10;
 
 function table(hits: readonly SearchHit[]): string {
   if (hits.length === 0) return 'no picture passes the filter\n';

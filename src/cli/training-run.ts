@@ -2,39 +2,29 @@
  * A whole training run on a manifest: schema, loader, training, the fit of granularity, the bundle. `train` and `demo`
  * both call it.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Preprocessing, writeBundle } from '../bundle/index.js';
-import {
-  createLoader,
-  decodeAll,
-  type Manifest,
-  type ManifestRow,
-  type PictureProblem,
-} from '../data/index.js';
+import type { Manifest, ManifestRow, PictureProblem } from '../data/index.js';
 import type { MethodMetrics } from '../evaluation/index.js';
-import {
-  attributeBlocks,
-  encodeAttributes,
-  ITEM_LEVEL,
-  inferSchema,
-  type Schema,
-} from '../granularity/index.js';
-import { PIXEL_DEVIATION, PIXEL_MEAN } from '../models/index.js';
+import { ITEM_LEVEL, inferSchema, type Schema } from '../granularity/index.js';
 import { writeModel } from '../onnx/index.js';
 import {
   buildInferenceGraph,
   buildTrainingStep,
-  embedPictures,
   initialParameters,
-  type TrainingBatch,
+  scratchNetwork,
   type TrainingConfiguration,
   type TrainingResult,
   train,
+  type Validation,
 } from '../training/index.js';
-import { DataError, Random, type StartProgress, sha256OfFile } from '../util/index.js';
+import { DataError, Random, type StartProgress, sha256OfFile, TrainingError } from '../util/index.js';
+import { openBatches } from './batches.js';
 import { fitGranularity } from './fit-granularity.js';
-import { embedRows, judge } from './judging.js';
+import { type EmbeddedRows, embedRows, judge } from './judging.js';
+import { type OpenedNetwork, openNetwork, preprocessingOf } from './open-network.js';
+import { type RunCost, startMeter } from './run-cost.js';
+import { versions } from './versions.js';
 
 export interface TrainingRunOptions {
   readonly manifest: Manifest;
@@ -43,6 +33,8 @@ export interface TrainingRunOptions {
   /** Gets `training/` (checkpoints, log) and `model/` (the bundle). */
   readonly directory: string;
   readonly threads?: number;
+  /** Where a backbone's frozen part is cached. Default: in the user's cache folder. */
+  readonly cacheFolder?: string | undefined;
   readonly progress: StartProgress;
   /** One line of news. */
   readonly report: (line: string) => void;
@@ -54,6 +46,7 @@ export interface TrainingRun {
   readonly result: TrainingResult;
   /** On the validation split; absent without one. */
   readonly validation: MethodMetrics | undefined;
+  readonly cost: RunCost;
 }
 
 /** The schema of the training rows, restricted to what the configuration uses. */
@@ -75,71 +68,17 @@ export function schemaOf(
 
 /** Trains and writes the bundle; goes on where an interrupted run in the same directory stopped. */
 export async function runTraining(options: TrainingRunOptions): Promise<TrainingRun> {
-  const { manifest, schema, configuration, directory, progress, report, signal } = options;
-  const threads = options.threads === undefined ? {} : { threads: options.threads };
-  const aborting = signal === undefined ? {} : { signal };
-  const dataHash = await sha256OfFile(manifest.file);
-  const problems = new Map<string, string>();
+  const problems = new Set<string>();
   const onProblem = ({ path, message }: PictureProblem) => {
-    if (!problems.has(path)) report(`left out: ${message}`);
-    problems.set(path, message);
+    if (!problems.has(path)) options.report(`left out: ${message}`);
+    problems.add(path);
   };
-
-  const validationRows = manifest.rows.filter(({ split }) => split === 'val');
-  const { inputSize } = configuration.network;
-  const validation =
-    validationRows.length === 0
-      ? undefined
-      : await decodeAll(validationRows, { size: inputSize, fit: FIT, progress, onProblem, ...aborting });
-  if (validation === undefined) report("no split 'val': the last parameters are kept, not the best");
-
-  const batches = await openBatches({ ...options, onProblem });
-  let result: TrainingResult;
+  const opened = await openNetwork({ ...options, onProblem });
   try {
-    result = await train({
-      configuration,
-      schema,
-      dataHash,
-      directory: join(directory, 'training'),
-      batch: batches.next,
-      ...(validation === undefined
-        ? {}
-        : {
-            validate: async (onnxModel) => {
-              const embedded = await embedPictures(onnxModel, validation.pictures, inputSize, threads);
-              const rows = Array.from(validation.kept, (row) => validationRows[row] as ManifestRow);
-              const { recallAt1, mapAtR, byLevel } = await judge({ ...embedded, rows }, schema, signal);
-              const details = { recallAt1, mapAtR };
-              if (byLevel[ITEM_LEVEL]?.queries !== 0) return { score: recallAt1 + mapAtR, details };
-              report("no picture of split 'val' has another one to find: the last parameters are kept");
-              return { score: Number.NaN, details };
-            },
-          }),
-      ...threads,
-      progress,
-      report,
-      ...aborting,
-    });
+    return await trainAndExport(options, opened, onProblem);
   } finally {
-    await batches.close();
+    await opened.close();
   }
-
-  const modelDirectory = join(directory, 'model');
-  const write = (levelWeights: number[][] | undefined, metrics: Record<string, unknown>) =>
-    writeModelBundle(modelDirectory, result.onnxModel, { ...options, dataHash, levelWeights, metrics });
-  const training = { bestStep: result.bestStep, steps: configuration.steps };
-  await write(undefined, { training });
-  if (validation === undefined) return { modelDirectory, result, validation: undefined };
-  const embedded = await embedRows(modelDirectory, validationRows, { ...threads, ...aborting });
-  const figures = await judge(embedded, schema, signal);
-  const usedSchema = usedPartOf(schema, configuration);
-  const levelWeights = fitGranularity(
-    embedded,
-    usedSchema,
-    Random.from(configuration.seed, GRANULARITY_STREAM),
-  );
-  await write(levelWeights, { training, validation: figures });
-  return { modelDirectory, result, validation: figures };
 }
 
 /** Writes the bundle of the network before any training, as a baseline. */
@@ -151,36 +90,146 @@ export async function writeUntrainedBundle(
     dataHash,
   }: { schema: Schema; configuration: TrainingConfiguration; dataHash: string },
 ): Promise<void> {
-  const { parameters } = buildTrainingStep(configuration, schema);
+  // How many proxies there are does not change what the network starts from.
+  const { parameters } = buildTrainingStep(configuration, schema, undefined, { classes: 1 });
   const values = initialParameters(parameters, configuration);
   const onnxModel = writeModel(buildInferenceGraph(configuration, schema, values));
   await writeModelBundle(directory, onnxModel, {
     schema,
     configuration,
+    preprocessing: preprocessingOf(scratchNetwork(configuration), configuration),
     dataHash,
     levelWeights: undefined,
     metrics: {},
   });
 }
 
-/** This package's version and that of the runtime, for provenance. */
-export function versions(): Record<string, string> {
-  const own = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-    dependencies: Record<string, string>;
-  };
-  return {
-    semblance: own.version,
-    'onnxruntime-node': own.dependencies['onnxruntime-node'] ?? '?',
-    node: process.versions.node,
-  };
-}
-
 // --- internal ---
 
-/** How pictures become squares. */
-const FIT = 'cover';
 const GRANULARITY_STREAM = 21;
+/** Of a coordinate of unit vectors; rounding alone stays far below. */
+const LARGEST_EXPORT_DIFFERENCE = 1e-4;
+
+async function trainAndExport(
+  options: TrainingRunOptions,
+  opened: OpenedNetwork,
+  onProblem: (problem: PictureProblem) => void,
+): Promise<TrainingRun> {
+  const { manifest, schema, configuration, directory, progress, report, signal } = options;
+  const threads = options.threads === undefined ? {} : { threads: options.threads };
+  const aborting = signal === undefined ? {} : { signal };
+  const dataHash = await sha256OfFile(manifest.file);
+  const validationRows = manifest.rows.filter(({ split }) => split === 'val');
+  const validation = validationRows.length === 0 ? undefined : await opened.prepare(validationRows);
+  if (validation === undefined) report("no split 'val': the last parameters are kept, not the best");
+  const keptRows = Array.from(validation?.kept ?? [], (row) => validationRows[row] as ManifestRow);
+
+  const batches = await openBatches({ ...options, onProblem }, opened.openSource);
+  const meter = await startMeter(directory);
+  let result: TrainingResult;
+  try {
+    result = await train({
+      configuration,
+      schema,
+      network: opened.network,
+      dataHash,
+      classes: batches.classes,
+      directory: join(directory, 'training'),
+      batch: batches.next,
+      ...(validation === undefined
+        ? {}
+        : {
+            validate: async (onnxModel) => {
+              const embedded = await validation.embed(onnxModel);
+              const figures = await judge({ ...embedded, rows: keptRows }, schema, signal);
+              const validated = validationOf(figures, schema);
+              if (validated === undefined)
+                report("no picture of split 'val' has another one to find: the last parameters are kept");
+              return validated ?? { score: Number.NaN, details: {} };
+            },
+          }),
+      ...threads,
+      progress,
+      report,
+      onStep: meter.onStep,
+      ...aborting,
+    });
+  } finally {
+    await batches.close();
+    await meter.stop();
+  }
+  const cost = { ...meter.cost(), parameters: result.parameterCount };
+
+  const modelDirectory = join(directory, 'model');
+  const write = (levelWeights: number[][] | undefined, metrics: Record<string, unknown>) =>
+    writeModelBundle(modelDirectory, result.onnxModel, {
+      schema,
+      configuration,
+      preprocessing: opened.preprocessing,
+      dataHash,
+      levelWeights,
+      metrics,
+    });
+  const training = { bestStep: result.bestStep, steps: configuration.steps };
+  await write(undefined, { training });
+  if (validation === undefined) return { modelDirectory, result, validation: undefined, cost };
+  const embedded = await embedRows(modelDirectory, validationRows, { ...threads, ...aborting });
+  const exportDifference = largestDifference(embedded, {
+    rows: keptRows,
+    embeddings: (await validation.embed(result.judgedModel)).embeddings,
+  });
+  report(
+    `exported: ${modelDirectory}; its embeddings differ from those judged in training by ${exportDifference.toExponential(1)} at most`,
+  );
+  if (!(exportDifference <= LARGEST_EXPORT_DIFFERENCE)) {
+    throw new TrainingError(
+      `train: the exported model must give the embeddings that were judged, got a difference of ${exportDifference}. Please report this; ${modelDirectory} is not to be trusted.`,
+    );
+  }
+  const figures = await judge(embedded, schema, signal);
+  const usedSchema = usedPartOf(schema, configuration);
+  const levelWeights = fitGranularity(
+    embedded,
+    usedSchema,
+    Random.from(configuration.seed, GRANULARITY_STREAM),
+  );
+  await write(levelWeights, { training: { ...training, exportDifference }, validation: figures });
+  return { modelDirectory, result, validation: figures, cost };
+}
+
+/** Between the embeddings of the rows that both have. */
+function largestDifference(
+  a: Pick<EmbeddedRows, 'rows' | 'embeddings' | 'dimension'>,
+  b: Pick<EmbeddedRows, 'rows' | 'embeddings'>,
+): number {
+  const { dimension } = a;
+  const places = new Map(b.rows.map((row, place) => [row, place]));
+  let largest = 0;
+  a.rows.forEach((row, i) => {
+    const place = places.get(row);
+    if (place === undefined) return;
+    for (let d = 0; d < dimension; d++) {
+      const difference = a.embeddings[i * dimension + d]! - b.embeddings[place * dimension + d]!;
+      if (!(Math.abs(difference) <= largest)) largest = Math.abs(difference);
+    }
+  });
+  return largest;
+}
+
+/**
+ * What decides which parameters are best: the finest level at which a picture has another one to find (of items of one
+ * picture each that is a coarser one); `undefined` where no level has.
+ */
+function validationOf({ recallAt1, mapAtR, byLevel }: MethodMetrics, schema: Schema): Validation | undefined {
+  const level = schema.levels.find((name) => (byLevel[name]?.queries ?? 0) > 0);
+  if (level === undefined) return undefined;
+  if (level === ITEM_LEVEL) return { score: recallAt1 + mapAtR, details: { recallAt1, mapAtR } };
+  const figures = byLevel[level] as MethodMetrics['byLevel'][string];
+  return {
+    score: figures.recallAt1 + figures.mapAtR,
+    details: { [`${level} recallAt1`]: figures.recallAt1, [`${level} mapAtR`]: figures.mapAtR },
+  };
+}
 
 /** Without an attribute head a model predicts no attributes, so its bundle has none. */
 function usedPartOf(schema: Schema, { attributeWeight }: TrainingConfiguration): Schema {
@@ -193,24 +242,19 @@ async function writeModelBundle(
   {
     schema,
     configuration,
+    preprocessing,
     dataHash,
     levelWeights,
     metrics,
   }: {
     schema: Schema;
     configuration: TrainingConfiguration;
+    preprocessing: Preprocessing;
     dataHash: string;
     levelWeights: number[][] | undefined;
     metrics: Record<string, unknown>;
   },
 ): Promise<void> {
-  const preprocessing: Preprocessing = {
-    size: configuration.network.inputSize,
-    fit: FIT,
-    background: [255, 255, 255],
-    mean: PIXEL_MEAN,
-    std: PIXEL_DEVIATION,
-  };
   await writeBundle(directory, {
     onnxModel,
     preprocessing,
@@ -225,78 +269,4 @@ async function writeModelBundle(
       dataHash,
     },
   });
-}
-
-/** Augmented pictures with their labels, a function of the step. */
-async function openBatches({
-  manifest,
-  schema,
-  configuration,
-  progress,
-  signal,
-  onProblem,
-}: TrainingRunOptions & { onProblem: (problem: PictureProblem) => void }): Promise<{
-  next: (step: number) => Promise<TrainingBatch>;
-  close: () => Promise<void>;
-}> {
-  const rows = manifest.rows.filter(({ split }) => split === 'train');
-  const itemNumbers = new Map<string, number>();
-  const items = rows.map(({ itemId }) => {
-    const number = itemNumbers.get(itemId) ?? itemNumbers.size;
-    itemNumbers.set(itemId, number);
-    return number;
-  });
-  if (itemNumbers.size < configuration.batch.items) {
-    throw new DataError(
-      `train: batch.items must be at most the number of items of split 'train', ${itemNumbers.size}, got ` +
-        `${configuration.batch.items}. Add --set batch.items=${itemNumbers.size}`,
-      { file: manifest.file },
-    );
-  }
-  const firstRowOfItem = new Map<number, ManifestRow>();
-  items.forEach((item, index) => {
-    if (!firstRowOfItem.has(item)) firstRowOfItem.set(item, rows[index] as ManifestRow);
-  });
-  const look = schema.levels[1];
-  const { values, known } = encodeAttributes(schema, rows);
-  const blocks = attributeBlocks(schema);
-  const width = blocks.reduce((sum, { size }) => sum + size, 0);
-  const loader = await createLoader(rows, items, {
-    size: configuration.network.inputSize,
-    seed: configuration.seed,
-    sampler: {
-      itemsPerBatch: configuration.batch.items,
-      picturesPerItem: configuration.batch.picturesPerItem,
-      lookAlikeFraction: configuration.batch.lookAlikeFraction,
-      ...(look === undefined
-        ? {}
-        : { groupOf: (item: number) => firstRowOfItem.get(item)?.attributes[look]?.[0] }),
-      sourceOf: (row: number) => rows[row]?.source,
-    },
-    augmentation: configuration.augmentation,
-    sourceSize: configuration.sourceSize,
-    fit: FIT,
-    progress,
-    onProblem,
-    ...(signal === undefined ? {} : { signal }),
-  });
-  return {
-    async next(step) {
-      const batch = await loader.next(step);
-      const count = batch.rows.length;
-      const attributeLabels = new Float32Array(count * width);
-      const attributeKnown = new Float32Array(count * blocks.length);
-      batch.rows.forEach((row, i) => {
-        attributeLabels.set(values.subarray(row * width, (row + 1) * width), i * width);
-        attributeKnown.set(known.subarray(row * blocks.length, (row + 1) * blocks.length), i * blocks.length);
-      });
-      return {
-        pictures: batch.pictures,
-        itemIds: BigInt64Array.from(batch.rows, (row) => BigInt(items[row] as number)),
-        attributeLabels,
-        attributeKnown,
-      };
-    },
-    close: () => loader.close(),
-  };
 }

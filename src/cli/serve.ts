@@ -1,0 +1,129 @@
+/** `semblance serve`: the HTTP API and the page on a catalogue. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { LiveCatalog } from '../catalog/index.js';
+import { buildServer } from '../server/index.js';
+import { DataError, errorMessage } from '../util/index.js';
+import { positiveInteger, repeated, wholeNumber } from './options.js';
+
+export interface ServeOptions {
+  catalog: string;
+  model?: string;
+  port: number;
+  host: string;
+  open?: true;
+  readOnly?: true;
+  allowUrl?: true;
+  cors?: readonly string[];
+  threads?: number;
+  json?: true;
+  quiet?: true;
+}
+
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('serve a catalogue: the page to search it with, and the HTTP API')
+    .requiredOption('--catalog <folder>', 'the catalogue, made by `semblance index`')
+    .option('--model <folder>', 'the model bundle (default: the one the catalogue was made with)')
+    .option('--port <number>', '0 takes any that is free', wholeNumber(0, 65_535), 7700)
+    .option('--host <address>', 'where to listen; 0.0.0.0 lets others in', '127.0.0.1')
+    .option('--open', 'open the page in the browser')
+    .option('--read-only', 'refuse all writes, feedback included')
+    .option('--allow-url', 'fetch pictures that are given as URLs (public addresses only)')
+    .option('--cors <origin>', 'let pages of this origin call the API (may be given again)', repeated)
+    .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
+    .option('--json', 'log one JSON line a request on stdout')
+    .option('--quiet', 'print nothing but errors')
+    .addHelpText(
+      'after',
+      '\nThere are no users and no keys: whoever can reach the port can use it, and without --read-only change the\n' +
+        'catalogue. Ctrl-C finishes what was accepted, and ends.\n\nExample:\n' +
+        '  $ semblance serve --catalog runs/demo/catalog --open\n',
+    )
+    .action(serve);
+}
+
+/** Serves until the process is asked to stop. */
+export async function serve(options: ServeOptions): Promise<void> {
+  const { host, port } = options;
+  const say = (line: string) => {
+    if (options.quiet !== true) process.stderr.write(`${line}\n`);
+  };
+  const catalog = await LiveCatalog.open(options.catalog, {
+    ...(options.model === undefined ? {} : { model: options.model }),
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    onEvent(event) {
+      if (event.kind === 'switched') say(`the catalogue has moved to the model ${event.to.slice(0, 12)}`);
+      if (event.kind === 'failed') process.stderr.write(`warning: ${event.reason}\n`);
+    },
+  });
+  try {
+    const server = await buildServer({
+      catalog,
+      page: PAGE,
+      readOnly: options.readOnly === true,
+      allowUrls: options.allowUrl === true,
+      origins: options.cors ?? [],
+      log: options.json === true,
+      ...(isLoopback(host) ? { hosts: LOOPBACK_NAMES } : {}),
+    });
+    const stopped = untilAsked();
+    try {
+      const url = await server.listen({ port, host }).catch((error) => {
+        throw new DataError(`serve: ${host}:${port} cannot be listened on: ${errorMessage(error)}`);
+      });
+      const pictures = await catalog.use(({ catalog: { store } }) => store.count());
+      say(`${url}  ${pictures} pictures, model ${catalog.current.id.slice(0, 12)}`);
+      if (!isLoopback(host)) {
+        const can = options.readOnly === true ? 'search' : 'search and change';
+        process.stderr.write(
+          `warning: whoever reaches ${host}:${port} can ${can} this catalogue: there are no keys\n`,
+        );
+      }
+      if (options.open === true) openBrowser(url);
+      await stopped;
+      say('stopping: what was accepted is finished (again to end at once)');
+    } finally {
+      await server.close();
+    }
+  } finally {
+    await catalog.close();
+  }
+}
+
+// --- internal ---
+
+const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]', '::1'];
+/** Where the build puts the page. */
+const PAGE = fileURLToPath(new URL('../../dist/web', import.meta.url));
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Resolves on Ctrl-C or a polite kill; the second ends at once. */
+function untilAsked(): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const stop = () => {
+      if (asked) process.exit(130);
+      asked = true;
+      resolve();
+    };
+    process.on('SIGINT', stop);
+    process.on('SIGTERM', stop);
+  });
+}
+
+function openBrowser(url: string): void {
+  const [command, ...parameters] =
+    process.platform === 'darwin'
+      ? ['open', url]
+      : process.platform === 'win32'
+        ? ['cmd', '/c', 'start', '', url]
+        : ['xdg-open', url];
+  const child = spawn(command as string, parameters, { stdio: 'ignore', detached: true });
+  child.on('error', () => process.stderr.write(`open ${url} in a browser\n`));
+  child.unref();
+}
