@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { merge, parseSettings } from '../src/cli/train.js';
+import { merge, parseSettings } from '../src/cli/settings.js';
 import type { Schema } from '../src/granularity/index.js';
 import { floatTensor, Session, StatefulSession, type Tensor, writeModel } from '../src/onnx/index.js';
 import {
@@ -126,7 +126,15 @@ async function openRival() {
       new URL('./train_step.py', import.meta.url).pathname,
       JSON.stringify({ ...network, ...batch, attributes, threads, denormalsAreZero: true }),
     ],
-    { stdio: ['pipe', 'pipe', 'ignore'] },
+    {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      // glibc gives PyTorch's large tensors back to the system at every step unless it is told to keep them.
+      env: {
+        ...process.env,
+        MALLOC_MMAP_THRESHOLD_: '1073741824',
+        MALLOC_TRIM_THRESHOLD_: '4294967296',
+      },
+    },
   );
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ended = once(child, 'exit').then(() => undefined);

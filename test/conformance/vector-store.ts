@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Filter } from '../../src/catalog/filter.js';
+import { type Filter, filterFormat, type Literal } from '../../src/catalog/filter.js';
 import type { StoredRecord, StoreShape, VectorStore } from '../../src/catalog/store.js';
 import { DataError, Random } from '../../src/util/index.js';
 
@@ -42,6 +42,7 @@ export const NASTY_TEXTS = [
 ];
 
 const COLUMNS = ['kind', 'tags', 'Strange `column`, "no. 1"', 'share'] as const;
+const NASTY_COLUMN = COLUMNS[2];
 const DIMENSION = 8;
 
 export function vectorStoreConformance(name: string, { open, persistent }: StoreUnderTest): void {
@@ -193,6 +194,124 @@ export function vectorStoreConformance(name: string, { open, persistent }: Store
       expect(await store.count([{ column: 'tags', noneOf: ['round'] }])).toBe(2);
     });
 
+    it('any filter keeps what a naive reading of it keeps', async () => {
+      const { store } = await fresh({ numericColumns: ['share', NASTY_COLUMN] });
+      const values = ['7', '-1.5', '1e2', '0', 'x', "it's", '7.0'];
+      const random = Random.from(9);
+      const some = (most: number) =>
+        Array.from(
+          { length: random.integer(most + 1) },
+          () => values[random.integer(values.length)] as string,
+        );
+      const records = Array.from({ length: 150 }, (_, n) =>
+        record(`${n}`, [random.normal()], {
+          kind: some(1),
+          tags: some(3),
+          share: some(1),
+          [NASTY_COLUMN]: some(2),
+        }),
+      );
+      await store.upsert(records);
+      const column = fc.constantFrom(...COLUMNS);
+      const texts = fc.array(fc.constantFrom(...values), { minLength: 1, maxLength: 3 });
+      const bound = fc.constantFrom(-1.5, 0, 6.999, 7, 99.5, 100, -5e-324, 1.7976931348623157e308);
+      const numeric = fc.constantFrom('share', NASTY_COLUMN);
+      const test = fc.oneof(
+        fc.record({ column, anyOf: texts }),
+        fc.record({ column, noneOf: texts }),
+        fc.record({ column, known: fc.boolean() }),
+        fc.record({ column: numeric, from: bound }),
+        fc.record({ column: numeric, to: bound }),
+        fc
+          .tuple(numeric, bound, bound)
+          .map(([name, a, b]) => ({ column: name, from: Math.min(a, b), to: Math.max(a, b) })),
+      );
+      const literal: fc.Arbitrary<Literal> = fc.oneof(test, fc.record({ not: test }));
+      const or = fc.record({ or: fc.array(literal, { minLength: 1, maxLength: 3 }) });
+      await fc.assert(
+        fc.asyncProperty(fc.array(fc.oneof(literal, or), { maxLength: 3 }), async (filter: Filter) => {
+          expect(filterFormat.safeParse(filter).success).toBe(true);
+          const kept = records.filter(({ fields }) => naivelyPasses(filter, fields));
+          expect(await store.count(filter)).toBe(kept.length);
+          expectHits(await store.search(vector([1]), { k: 150, filter }), naive(kept, vector([1]), 150));
+          const found = await store.facets(['kind'], filter);
+          const counted = (found.kind ?? []).reduce((sum, { count }) => sum + count, 0);
+          expect(counted).toBe(kept.filter(({ fields }) => fields.kind?.length === 1).length);
+        }),
+        { numRuns: 40, seed: 10 },
+      );
+    });
+
+    it('scans in order of the ids, in pages, with the columns wanted', async () => {
+      const { store } = await fresh();
+      const records = [...randomRecords(70, 11), ...NASTY_TEXTS.map((text) => record(text, [2]))];
+      await store.upsert(Random.from(12).shuffled(records));
+      const expected = records
+        .map(complete)
+        .sort((a, b) => Buffer.compare(Buffer.from(a.id), Buffer.from(b.id)));
+      const batches: StoredRecord[][] = [];
+      for await (const batch of store.scan({ batchSize: 32 })) batches.push(batch);
+      expect(batches.map(({ length }) => length)).toEqual([32, 32, expected.length - 64]);
+      expect(batches.flat()).toEqual(expected);
+      const pages: string[] = [];
+      for (let after: string | undefined; ; ) {
+        const page: StoredRecord[] = [];
+        const from = after === undefined ? {} : { after };
+        for await (const batch of store.scan({ ...from, limit: 40, vectors: false, columns: ['kind'] }))
+          page.push(...batch);
+        if (page.length === 0) break;
+        for (const { vector, fields } of page)
+          expect([vector.length, Object.keys(fields)]).toEqual([0, ['kind']]);
+        pages.push(...page.map(({ id }) => id));
+        after = pages.at(-1);
+      }
+      expect(pages).toEqual(expected.map(({ id }) => id));
+      const filtered: StoredRecord[] = [];
+      const filter: Filter = [{ column: 'kind', anyOf: ['kind-1', 'kind-3'] }];
+      for await (const batch of store.scan({ filter, after: '3' })) filtered.push(...batch);
+      expect(filtered).toEqual(
+        expected.filter(({ id, fields }) => id > '3' && /kind-[13]/.test(fields.kind?.[0] ?? '')),
+      );
+      for (const wrong of [{ columns: ['colour'] }, { batchSize: 0 }, { limit: -1 }])
+        await expect(store.scan(wrong).next()).rejects.toThrow(DataError);
+    });
+
+    it('a scan is of what was there when it began', async () => {
+      const { store } = await fresh();
+      await store.upsert(['a', 'b', 'c', 'd'].map((id) => record(id, [1])));
+      const seen: string[] = [];
+      for await (const [only] of store.scan({ batchSize: 1 })) {
+        seen.push(only?.id as string);
+        await store.delete(['c']);
+        await store.upsert([record('bb', [1])]);
+        await store.flush();
+      }
+      expect(seen).toEqual(['a', 'b', 'c', 'd']);
+    });
+
+    it('has another version after each write', async () => {
+      const { store } = await fresh();
+      const versions = [await store.version()];
+      await store.upsert([record('a', [1])]);
+      versions.push(await store.version());
+      expect(await store.version()).toBe(versions[1]);
+      await store.upsert([record('a', [2])]);
+      versions.push(await store.version());
+      await store.delete(['a']);
+      versions.push(await store.version());
+      expect(new Set(versions).size).toBe(4);
+    });
+
+    it('refuses a range of a column that is not numeric', async () => {
+      const { store } = await fresh({ numericColumns: ['share'] });
+      await store.upsert([record('a', [1], { share: ['3'] }), record('b', [1], { share: ['three'] })]);
+      expect(store.numericColumns).toEqual(['share']);
+      expect(await store.count([{ column: 'share', from: 3 }])).toBe(1);
+      await expect(store.count([{ column: 'kind', from: 3 }])).rejects.toThrow(
+        /a range needs a column of numbers, got 'kind'. Choose from: share/,
+      );
+    });
+
     it('refuses a column that is not there', async () => {
       const { store } = await fresh();
       const filter: Filter = [{ column: 'colour', anyOf: ['x'] }];
@@ -232,7 +351,7 @@ export function vectorStoreConformance(name: string, { open, persistent }: Store
 
     it('ids and values of any text come back unharmed and can be filtered by', async () => {
       const { store } = await fresh();
-      const nasty = COLUMNS[2];
+      const nasty = NASTY_COLUMN;
       await store.upsert(NASTY_TEXTS.map((text, n) => record(text, [n + 1], { [nasty]: [text, 'common'] })));
       expect(await store.count()).toBe(NASTY_TEXTS.length);
       for (const [n, text] of NASTY_TEXTS.entries()) {
@@ -380,6 +499,27 @@ function randomRecords(count: number, seed: number): StoredRecord[] {
     vector: randomVector(random),
     fields: { kind: [`kind-${random.integer(5)}`] },
   }));
+}
+
+/** Written apart from `matchesFilter`, by another road: each test as a list of the values that satisfy it. */
+function naivelyPasses(filter: Filter, fields: StoredRecord['fields']): boolean {
+  const satisfied = (literal: Literal): boolean => {
+    if ('not' in literal) return !satisfied(literal.not);
+    const values = new Set(fields[literal.column]);
+    if ('anyOf' in literal) return literal.anyOf.filter((value) => values.has(value)).length > 0;
+    if ('noneOf' in literal) return literal.noneOf.filter((value) => values.has(value)).length === 0;
+    if ('known' in literal) return literal.known ? values.size > 0 : values.size === 0;
+    const list = fields[literal.column] ?? [];
+    if (list.length !== 1) return false;
+    const number = Number(list[0]);
+    if (Number.isNaN(number)) return false;
+    return !(literal.from !== undefined && number < literal.from) && !(number > (literal.to ?? number));
+  };
+  for (const condition of filter) {
+    const literals = 'or' in condition ? condition.or : [condition];
+    if (literals.every((literal) => !satisfied(literal))) return false;
+  }
+  return true;
 }
 
 function naive(records: readonly StoredRecord[], query: Float32Array, k: number) {

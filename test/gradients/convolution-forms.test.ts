@@ -4,9 +4,12 @@
  */
 import { describe, expect, it } from 'vitest';
 import {
+  axisWindows,
   buildGraph,
   convolutionInputGradient,
   convolutionWeightGradient,
+  type GroupedWeightGradientForm,
+  groupedWeightGradient,
   type InputGradientForm,
   input,
   isUnitStride,
@@ -30,6 +33,12 @@ const WEIGHT_FORMS: Readonly<Record<WeightGradientForm, (geometry: WindowGeometr
   gather: always,
   batchGather: always,
 };
+const GROUPED_FORMS = Object.keys({
+  columns: true,
+  gather: true,
+  convolution: true,
+  lines: true,
+} satisfies Record<GroupedWeightGradientForm, true>) as GroupedWeightGradientForm[];
 const INPUT_FORMS: Readonly<
   Record<InputGradientForm, (geometry: WindowGeometry, kernel: readonly number[]) => boolean>
 > = {
@@ -44,7 +53,8 @@ const INPUT_FORMS: Readonly<
 describe.each(CONVOLUTIONS)('gradients of a convolution: %s', (name, inputShape, weightShape, windows) => {
   it('agree in every form', async () => {
     const random = Random.from(CONVOLUTIONS.findIndex(([other]) => other === name));
-    const geometry = windowGeometry(attributesOf(windows), 'test');
+    const axes = axisWindows(attributesOf(windows), 'test', inputShape.slice(2), weightShape.slice(2));
+    const geometry = windowGeometry(axes, windows.group ?? 1, 'test');
     const outputShape = convolutionShape(inputShape, weightShape, windows);
     const [x, weight, g] = [inputShape, weightShape, outputShape].map((shape) =>
       make(shape, () => Math.fround(random.between(-1, 1))),
@@ -57,8 +67,11 @@ describe.each(CONVOLUTIONS)('gradients of a convolution: %s', (name, inputShape,
       g: input('g', 'float32', outputShape),
     };
     const outputs: Record<string, Value> = {};
+    for (const form of geometry.group > 1 ? GROUPED_FORMS : []) {
+      outputs[`weight ${form}`] = groupedWeightGradient(values.g, values.x, weightShape, geometry, form);
+    }
     for (const [form, isFor] of Object.entries(WEIGHT_FORMS)) {
-      if (!isFor(geometry)) continue;
+      if (geometry.group > 1 || !isFor(geometry)) continue;
       outputs[`weight ${form}`] = convolutionWeightGradient(
         values.g,
         values.x,

@@ -166,6 +166,10 @@ function typedArray(data: Float64Array, dataType: DataType): TensorData {
       return BigInt64Array.from(data as unknown as number[], (x) => BigInt(x));
     case 'int32':
       return Int32Array.from(data);
+    case 'int8':
+      return Int8Array.from(data);
+    case 'float64':
+      return data;
     case 'bool':
     case 'uint8':
       return Uint8Array.from(data);

@@ -219,7 +219,7 @@ export const elementwiseRows: readonly Row[] = [
     (x) => graph.clip(x, -1, 1),
     (x) => Math.min(Math.max(x, -1), 1),
     [-2, -1, 0, 1, 2],
-    [0, 1, 1, 1, 0],
+    [0, 0, 1, 0, 0],
   ),
   at(
     'Clip',

@@ -129,6 +129,13 @@ const rowOf = (x: NdArray, row: number): number[] =>
 
 const withTies = given([3, 4], [1, 3, 3, 0, 2, 2, 2, 2, -1, -2, -3, -1]);
 
+/** Ones at the places that are taken of `withTies`. */
+const TOP_GRADIENTS: Readonly<Record<number, readonly number[]>> = {
+  1: [0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0],
+  2: [0, 1, 1, 0, 1, 1, 0, 0, 1, 0, 0, 1],
+  4: Array.from({ length: 12 }, () => 1),
+};
+
 export const linearAlgebraRows: readonly Row[] = [
   ...PRODUCTS.map(
     ([a, b]): Row => ({
@@ -211,7 +218,7 @@ export const linearAlgebraRows: readonly Row[] = [
           const elements = rowOf(x, row as number);
           return elements[topPlaces(elements, k)[i as number] as number] as number;
         }),
-      gradient: 'none',
+      gradient: [TOP_GRADIENTS[k] as readonly number[]],
     },
     {
       operator: 'TopK',
@@ -234,6 +241,5 @@ export const linearAlgebraRows: readonly Row[] = [
         const elements = rowOf(transpose(x, [1, 0]), column as number).sort((a, b) => a - b);
         return elements[i as number] as number;
       }),
-    gradient: 'none',
   },
 ];

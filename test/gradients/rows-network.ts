@@ -1,4 +1,4 @@
-/** Rows of the gradient table: convolution, pooling and normalisation. */
+/** Rows of the gradient table: convolution and normalisation. */
 import * as graph from '../../src/graph/index.js';
 import { type Attributes, apply, operators } from '../../src/graph/index.js';
 import {
@@ -7,7 +7,6 @@ import {
   convolution,
   convolutionGradients,
   elementwise,
-  indices,
   make,
   mean,
   type NdArray,
@@ -46,6 +45,14 @@ export const CONVOLUTIONS: readonly (readonly [string, readonly number[], readon
   ['two groups, stride 2', [2, 6, 6, 5], [4, 3, 3, 3], { group: 2, padding: 1, stride: 2 }],
   ['two groups of one input channel each', [1, 2, 5, 5], [6, 1, 3, 3], { group: 2, padding: 1 }],
   ['depthwise', [2, 4, 6, 5], [4, 1, 3, 3], { group: 4, padding: 1 }],
+  ['depthwise, long lines', [2, 2, 4, 61], [2, 1, 3, 3], { group: 2, padding: 1 }],
+  ['depthwise, long lines, stride 2', [1, 2, 5, 122], [2, 1, 3, 5], { group: 2, padding: 2, stride: 2 }],
+  [
+    'long lines of two groups, dilated',
+    [1, 4, 5, 90],
+    [2, 2, 2, 3],
+    { group: 2, padding: [0, 1, 2, 0], dilation: [1, 2] },
+  ],
   ['depthwise, stride 2', [2, 4, 6, 5], [4, 1, 3, 3], { group: 4, padding: 1, stride: 2 }],
   ['depthwise, two outputs a channel', [1, 3, 5, 4], [6, 1, 3, 3], { group: 3, padding: 1 }],
   ['a window as large as the picture', [2, 5, 3, 4], [2, 5, 3, 4], {}],
@@ -70,6 +77,69 @@ export const CONVOLUTIONS: readonly (readonly [string, readonly number[], readon
 ];
 
 export const attributesOf = (windows: Windows): Attributes => ({ ...resolveWindows(windows) });
+
+/** Padding that the operator works out: name, input, weights, what it comes to, attributes. */
+const AUTOMATIC: readonly (readonly [string, readonly number[], readonly number[], Windows, Attributes])[] = [
+  [
+    'SAME_UPPER',
+    [1, 2, 7, 6],
+    [3, 2, 3, 2],
+    { padding: [1, 0, 1, 1] },
+    { auto_pad: 'SAME_UPPER', kernel_shape: [3, 2] },
+  ],
+  [
+    'SAME_UPPER, stride 2',
+    [1, 2, 6, 7],
+    [3, 2, 3, 3],
+    { stride: 2, padding: [0, 1, 1, 1] },
+    { auto_pad: 'SAME_UPPER', strides: [2, 2] },
+  ],
+  [
+    'SAME_LOWER, stride 2',
+    [1, 2, 6, 7],
+    [3, 2, 3, 3],
+    { stride: 2, padding: [1, 1, 0, 1] },
+    { auto_pad: 'SAME_LOWER', strides: [2, 2] },
+  ],
+  [
+    'SAME_LOWER, dilated',
+    [1, 2, 6, 7],
+    [3, 2, 2, 2],
+    { dilation: [3, 2], padding: [2, 1, 1, 1] },
+    { auto_pad: 'SAME_LOWER', dilations: [3, 2] },
+  ],
+  [
+    'VALID, whatever pads say',
+    [1, 2, 6, 7],
+    [3, 2, 3, 3],
+    { stride: 2 },
+    { auto_pad: 'VALID', strides: [2, 2] },
+  ],
+];
+
+/** One spatial axis: as pictures of one row. */
+const SEQUENCES: readonly (readonly [string, readonly number[], readonly number[], Windows, Attributes])[] = [
+  ['sequence', [2, 3, 7], [4, 3, 3], { padding: [0, 1, 0, 1] }, { pads: [1, 1] }],
+  [
+    'sequence, stride 2, dilated, two groups',
+    [2, 4, 11],
+    [4, 2, 3],
+    { stride: [1, 2], dilation: [1, 2], padding: [0, 1, 0, 2], group: 2 },
+    { strides: [2], dilations: [2], pads: [1, 2], group: 2 },
+  ],
+  [
+    'sequence, depthwise, SAME_UPPER',
+    [2, 4, 6],
+    [4, 1, 4],
+    { padding: [0, 1, 0, 2], group: 4 },
+    { auto_pad: 'SAME_UPPER', group: 4 },
+  ],
+];
+const withRow = ({ shape, data }: NdArray): NdArray => ({
+  shape: [...shape.slice(0, -1), 1, shape[shape.length - 1] as number],
+  data,
+});
+const withoutRow = ({ shape, data }: NdArray): NdArray => ({ shape: shape.filter((_, i) => i !== 2), data });
 
 /** The output of a transposed convolution is the gradient of a convolution by its input. */
 function transposedConvolution(x: NdArray, weight: NdArray, windows: Windows, extra: number): NdArray {
@@ -99,22 +169,6 @@ const TRANSPOSED: readonly (readonly [string, readonly number[], readonly number
   ['two groups', [1, 4, 4, 3], [4, 3, 3, 3], { group: 2, padding: 1 }, 0],
   ['no two sides cut alike', [1, 3, 4, 5], [3, 5, 3, 2], { padding: [1, 0, 0, 1], stride: [2, 1] }, 0],
 ];
-
-function pooled(x: NdArray, size: number): NdArray {
-  const [batch, channels, height, width] = x.shape as [number, number, number, number];
-  return make([batch, channels, Math.floor(height / size), Math.floor(width / size)], ([n, c, p, q]) =>
-    mean(
-      [...indices([size, size])].map(([a, b]) =>
-        at(x, [
-          n as number,
-          c as number,
-          (p as number) * size + (a as number),
-          (q as number) * size + (b as number),
-        ]),
-      ),
-    ),
-  );
-}
 
 const axesButChannel = (rank: number) =>
   Array.from({ length: rank }, (_, axis) => axis).filter((axis) => axis !== 1);
@@ -194,6 +248,66 @@ export const networkRows: readonly Row[] = [
     build: (...values) => apply(operators.Conv, values),
     reference: (x, weight) => convolution(x, weight, undefined, {}),
   },
+  ...AUTOMATIC.map(
+    ([name, inputShape, weightShape, windows, attributes]): Row => ({
+      operator: 'Conv',
+      name,
+      inputs: [float(inputShape), float(weightShape)],
+      build: (...values) => apply(operators.Conv, values, attributes),
+      reference: (x, weight) => convolution(x, weight, undefined, windows),
+    }),
+  ),
+  ...SEQUENCES.map(
+    ([name, inputShape, weightShape, windows, attributes]): Row => ({
+      operator: 'Conv',
+      name,
+      inputs: [float(inputShape), float(weightShape), float([weightShape[0] as number])],
+      build: (...values) => apply(operators.Conv, values, attributes),
+      reference: (x, weight, bias) => withoutRow(convolution(withRow(x), withRow(weight), bias, windows)),
+    }),
+  ),
+  {
+    operator: 'Conv',
+    name: 'volume: no gradient',
+    inputs: [float([1, 2, 3, 4, 3]), float([2, 2, 1, 1, 1])],
+    build: (...values) => apply(operators.Conv, values),
+    reference: (x, weight) => {
+      const flat = { shape: [1, 2, 12, 3], data: x.data };
+      const y = convolution(flat, { shape: [2, 2, 1, 1], data: weight.data }, undefined, {});
+      return { shape: [1, 2, 3, 4, 3], data: y.data };
+    },
+    gradient: 'none',
+  },
+  {
+    operator: 'ConvTranspose',
+    name: 'sequence, stride 2',
+    inputs: [float([2, 3, 4]), float([3, 2, 3]), float([2])],
+    build: (...values) => apply(operators.ConvTranspose, values, { strides: [2], pads: [1, 0] }),
+    reference: (x, weight, bias) =>
+      elementwise((a, b) => a + b)(
+        withoutRow(
+          transposedConvolution(withRow(x), withRow(weight), { stride: [1, 2], padding: [0, 1, 0, 0] }, 0),
+        ),
+        { shape: [2, 1], data: bias.data },
+      ),
+  },
+  ...(
+    [
+      ['output_shape', { output_shape: [6, 8] }, [1, 1, 0, 0]],
+      ['SAME_UPPER', { auto_pad: 'SAME_UPPER' }, [0, 0, 1, 1]],
+      ['SAME_LOWER', { auto_pad: 'SAME_LOWER' }, [1, 1, 0, 0]],
+      ['output_shape, SAME_UPPER', { auto_pad: 'SAME_UPPER', output_shape: [5, 8] }, [1, 0, 1, 1]],
+      ['VALID', { auto_pad: 'VALID' }, [0, 0, 0, 0]],
+    ] as const
+  ).map(
+    ([name, attributes, padding]): Row => ({
+      operator: 'ConvTranspose',
+      name,
+      inputs: [float([1, 2, 3, 4]), float([2, 3, 3, 3])],
+      build: (...values) => apply(operators.ConvTranspose, values, { ...attributes, strides: [2, 2] }),
+      reference: (x, weight) => transposedConvolution(x, weight, { stride: 2, padding }, 0),
+    }),
+  ),
   ...TRANSPOSED.map(
     ([name, inputShape, weightShape, windows, extra]): Row => ({
       operator: 'ConvTranspose',
@@ -202,34 +316,6 @@ export const networkRows: readonly Row[] = [
       build: (...values) =>
         apply(operators.ConvTranspose, values, { ...attributesOf(windows), output_padding: [extra, extra] }),
       reference: (x, weight) => transposedConvolution(x, weight, windows, extra),
-    }),
-  ),
-  ...(
-    [
-      [[2, 3, 4, 6], 2],
-      [[1, 2, 5, 7], 2],
-      [[1, 2, 7, 6], 3],
-      [[2, 2, 4, 4], 4],
-    ] as const
-  ).map(
-    ([shape, size]): Row => ({
-      operator: 'AveragePool',
-      name: `[${shape}] by ${size}`,
-      inputs: [float(shape)],
-      build: (x) => graph.averagePool(x, size),
-      reference: (x) => pooled(x, size),
-    }),
-  ),
-  ...[
-    [2, 3, 4, 5],
-    [1, 1, 1, 1],
-  ].map(
-    (shape): Row => ({
-      operator: 'GlobalAveragePool',
-      name: `[${shape}]`,
-      inputs: [float(shape)],
-      build: (x) => graph.globalAveragePool(x),
-      reference: (x) => reduce(x, [2, 3], true, mean),
     }),
   ),
   ...NORMALIZED.flatMap(([name, shape]): Row[] => {
@@ -315,13 +401,64 @@ export const networkRows: readonly Row[] = [
     reference: (x, weight, bias) => layerNormalized(x, weight, bias, 1),
     tolerance: 1e-4,
   },
-  ...[1, 2, 4].map(
-    (groups): Row => ({
-      operator: 'LayerNormalization',
-      name: `group normalisation in ${groups}`,
-      inputs: [float([2, 4, 3, 2], -1, 2), vector(4, 0.5, 2), vector(4)],
-      build: (x, weight, bias) => graph.groupNormalization(x, weight, bias, groups),
-      reference: (x, weight, bias) => groupNormalized(x, weight, bias, groups),
+  ...[1, 2, 4].flatMap((groups) =>
+    [4, groups].map(
+      (count): Row => ({
+        operator: 'GroupNormalization',
+        name: `group normalisation in ${groups}, ${count} scales`,
+        inputs: [float([2, 4, 3, 2], -1, 2), vector(count, 0.5, 2), vector(count)],
+        build: (x, weight, bias) => graph.groupNormalization(x, weight, bias, groups),
+        reference: (x, weight, bias) => {
+          const perChannel = ({ data }: NdArray) =>
+            make([4], ([c]) => data[Math.floor(((c as number) * count) / 4)] as number);
+          return groupNormalized(x, perChannel(weight), perChannel(bias), groups);
+        },
+      }),
+    ),
+  ),
+  {
+    operator: 'GroupNormalization',
+    name: 'sequence',
+    inputs: [float([2, 4, 3], -1, 2), vector(4, 0.5, 2), vector(4)],
+    build: (x, weight, bias) => graph.groupNormalization(x, weight, bias, 2),
+    reference: (x, weight, bias) => withoutRow(groupNormalized(withRow(x), weight, bias, 2)),
+  },
+  ...[
+    [2, 3, 4, 2],
+    [1, 2, 5],
+  ].map(
+    (shape): Row => ({
+      operator: 'InstanceNormalization',
+      name: `[${shape}]`,
+      inputs: [float(shape, -1, 2), vector(shape[1] as number, 0.5, 2), vector(shape[1] as number)],
+      build: (x, weight, bias) => graph.instanceNormalization(x, weight, bias, 1e-3),
+      reference: (x, weight, bias) => {
+        const axes = shape.flatMap((_, axis) => (axis > 1 ? [axis] : []));
+        return standardize(1e-3)(
+          x,
+          reduce(x, axes, true, mean),
+          reduce(x, axes, true, variance),
+          alongChannels(weight, shape.length),
+          alongChannels(bias, shape.length),
+        );
+      },
+    }),
+  ),
+  ...[1, 3, 5].map(
+    (size): Row => ({
+      operator: 'LRN',
+      name: `over ${size}`,
+      inputs: [float([2, 6, 3, 2], -2, 2)],
+      build: (x) => apply(operators.LRN, [x], { size, alpha: 0.7, beta: 0.6, bias: 1.5 }),
+      reference: (x) =>
+        make(x.shape, ([n, c, ...place]) => {
+          let squares = 0;
+          for (let i = (1 - size) / 2; i <= (size - 1) / 2; i++) {
+            const channel = (c as number) + i;
+            if (channel >= 0 && channel < 6) squares += at(x, [n as number, channel, ...place]) ** 2;
+          }
+          return at(x, [n as number, c as number, ...place]) / (1.5 + (0.7 / size) * squares) ** 0.6;
+        }),
     }),
   ),
 ];

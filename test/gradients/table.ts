@@ -4,11 +4,17 @@
  */
 
 import type { Row } from './row.js';
+import { activationRows } from './rows-activation.js';
 import { elementwiseRows } from './rows-elementwise.js';
+import { indexingRows } from './rows-indexing.js';
 import { linearAlgebraRows } from './rows-linear-algebra.js';
 import { movementRows } from './rows-movement.js';
 import { networkRows } from './rows-network.js';
+import { poolingRows } from './rows-pooling.js';
+import { quantizationRows } from './rows-quantization.js';
 import { reductionRows } from './rows-reduction.js';
+import { resizeRows } from './rows-resize.js';
+import { shapeRows } from './rows-shape.js';
 
 export const table: readonly Row[] = [
   ...elementwiseRows,
@@ -16,4 +22,10 @@ export const table: readonly Row[] = [
   ...movementRows,
   ...linearAlgebraRows,
   ...networkRows,
+  ...shapeRows,
+  ...indexingRows,
+  ...activationRows,
+  ...poolingRows,
+  ...quantizationRows,
+  ...resizeRows,
 ];

@@ -22,6 +22,7 @@ import {
   shift,
   sigmoid,
   softmax,
+  type Value,
 } from '../../src/graph/index.js';
 import { writeModel } from '../../src/onnx/index.js';
 
@@ -37,21 +38,27 @@ export interface TinyOptions {
   /** Shifts the embedding, to make another model. Default −0.1. */
   readonly offset?: number;
   readonly fit?: 'cover' | 'contain' | 'fill';
+  /** Another network in its place: from pictures [N, 3, 8, 8] to an embedding [N, D] and a map, if any. */
+  readonly network?: (pixels: Value) => { embeddings: Value; featureMap?: Value };
 }
 
-export function tinyBundle({ offset = -0.1, fit = 'fill' }: TinyOptions = {}): BundleContent {
+export function tinyBundle({ offset = -0.1, fit = 'fill', network }: TinyOptions = {}): BundleContent {
   const pixels = input('pixel_values', 'float32', ['N', 3, 8, 8]);
-  const map = averagePool(pixels, 4);
-  const flat = shift(reshape(map, [0, 12]), offset);
-  const embeddings = divide(flat, reduceL2(flat, [1], { keepDimensions: true }));
+  const { embeddings, featureMap } = (network ?? averages(offset))(pixels);
   const mean = reshape(globalAveragePool(pixels), [0, 3]);
   const tagWeights = constant([20 / 3, 20, 20 / 3, 0, 20 / 3, -20], [3, 2]);
   const tags = sigmoid(add(matmul(mean, tagWeights), constant([-10, 0], [2])));
   const attributes = concat([softmax(scale(mean, 10), 1), tags], 1);
   return {
-    onnxModel: writeModel(buildGraph([pixels], { image_embeds: embeddings, attributes, feature_map: map })),
+    onnxModel: writeModel(
+      buildGraph([pixels], {
+        image_embeds: embeddings,
+        attributes,
+        ...(featureMap === undefined ? {} : { feature_map: featureMap }),
+      }),
+    ),
     card: {
-      dimension: 12,
+      dimension: Number(embeddings.shape[1]),
       schema: TINY_SCHEMA,
       configuration: { epochs: 0 },
       metrics: { recallAt1: 0.5 },
@@ -68,6 +75,15 @@ export async function writeTinyBundle(root: string, options: TinyOptions = {}): 
   const directory = join(root, 'model');
   await writeBundle(directory, tinyBundle(options));
   return directory;
+}
+
+/** Averages over 2 × 2 places, shifted, of unit length. */
+function averages(offset: number) {
+  return (pixels: Value) => {
+    const featureMap = averagePool(pixels, 4);
+    const flat = shift(reshape(featureMap, [0, 12]), offset);
+    return { embeddings: divide(flat, reduceL2(flat, [1], { keepDimensions: true })), featureMap };
+  };
 }
 
 /** A PNG of one colour. */

@@ -50,6 +50,7 @@ export function tinyTraining(
     configuration,
     schema,
     dataHash: 'tiny',
+    classes: ITEMS,
     directory,
     threads: 1,
     batch: async (step) => tinyBatch(configuration, schema, step),
@@ -79,7 +80,7 @@ export function tinyBatch(
     });
   });
   return {
-    pictures: pictures(ids, Random.from(seed, 100 + step)),
+    source: pictures(ids, Random.from(seed, 100 + step)),
     itemIds: BigInt64Array.from(ids, BigInt),
     attributeLabels,
     attributeKnown,
