@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tinyBundle, writeTinyBundle } from '../../test/support/tiny-bundle.js';
 import { sha256 } from '../util/index.js';
-import { readBundle, writeBundle } from './bundle.js';
+import { readBundle, replaceCalibration, writeBundle } from './bundle.js';
 import { parsePreprocessing, preprocessorConfig } from './format.js';
 
 let root = '';
@@ -40,6 +40,26 @@ describe('writeBundle and readBundle', () => {
       model_type: 'semblance',
       projection_dim: 12,
     });
+  });
+
+  it('keep a calibration, and refuse one of other levels', async () => {
+    const directory = await writeTinyBundle(await fresh());
+    const curve: [number, number][] = [
+      [0, 0.1],
+      [1, 0.9],
+    ];
+    const level = { curve, rate: 0.2, pairs: 10, agreeing: 2 };
+    await replaceCalibration(directory, { levels: [level, null] });
+    expect((await readBundle(directory)).card.calibration).toEqual({ levels: [level, null] });
+    await expect(replaceCalibration(directory, { levels: [level] })).rejects.toThrow(
+      /calibration: must be of 2 levels, got 1/,
+    );
+    expect((await readBundle(directory)).card.calibration).toEqual({ levels: [level, null] });
+    await editCard(directory, (card) => ({
+      ...card,
+      calibration: { levels: [{ ...level, rate: 2 }, null] },
+    }));
+    await expect(readBundle(directory)).rejects.toThrow(/calibration\.levels\.0\.rate/);
   });
 
   it('tell vectors apart that do not compare: another model, preprocessing or schema', async () => {
@@ -129,7 +149,7 @@ describe('writeBundle and readBundle', () => {
     await editCard(badWeights, (card) => ({ ...card, levelWeights: [[1, 0]] }));
     await expect(readBundle(badWeights)).rejects.toThrow(/must be 2 lists of 3 weights/);
     const later = await copy();
-    await editCard(later, (card) => ({ ...card, calibration: 'an addition of the same format' }));
+    await editCard(later, (card) => ({ ...card, somethingNew: 'an addition of the same format' }));
     await expect(readBundle(later)).resolves.toBeDefined();
   });
 });

@@ -8,6 +8,7 @@
  */
 import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { Calibration } from '../granularity/index.js';
 import { type ModelVariant, modelHeader } from '../onnx/index.js';
 import {
   DataError,
@@ -121,19 +122,21 @@ export async function addVariant(
   model: Uint8Array,
   record: Omit<VariantRecord, 'hash' | 'bytes'>,
 ): Promise<VariantRecord> {
-  const target = resolve(directory);
   const whole: VariantRecord = { hash: sha256(model), bytes: model.length, ...record };
-  await replaceFolder(target, async (incoming) => {
-    const cardPath = join(target, CARD);
-    const card = parseCard(await readJson(cardPath), cardPath);
-    await linkFolder(target, incoming);
+  await changeBundle(directory, async (incoming, card) => {
     await writeFileAtomic(join(incoming, VARIANT_FILES[variant]), model);
-    await writeJson(join(incoming, CARD), {
-      ...card,
-      variants: { ...card.variants, [variant]: whole },
-    });
+    return { ...card, variants: { ...card.variants, [variant]: whole } };
   });
   return whole;
+}
+
+/**
+ * Puts a calibration into a bundle's `semblance.json`, in place of one that is there. The model, its hash and its variants
+ * stay; a reader finds the bundle before or after.
+ * @throws DataError when the bundle cannot be read or written, or the calibration is of another number of levels.
+ */
+export async function replaceCalibration(directory: string, calibration: Calibration): Promise<void> {
+  await changeBundle(directory, async (_, card) => ({ ...card, calibration }));
 }
 
 /**
@@ -239,6 +242,25 @@ async function replaceFolder(target: string, fill: (incoming: string) => Promise
       cause: error,
     });
   }
+}
+
+/**
+ * Makes a changed copy of a bundle and puts it in its place.
+ * @param change may write into the folder of the copy; what it returns is the copy's `semblance.json`
+ */
+async function changeBundle(
+  directory: string,
+  change: (incoming: string, card: CardFile) => Promise<CardFile>,
+): Promise<void> {
+  const target = resolve(directory);
+  await replaceFolder(target, async (incoming) => {
+    const cardPath = join(target, CARD);
+    const card = parseCard(await readJson(cardPath), cardPath);
+    await linkFolder(target, incoming);
+    const changed = await change(incoming, card);
+    parseCard(JSON.parse(JSON.stringify(changed)), cardPath);
+    await writeJson(join(incoming, CARD), changed);
+  });
 }
 
 /** The files of a folder under other names too, or copies of them where the file system has no links. */

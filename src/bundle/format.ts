@@ -5,7 +5,14 @@
  * first is also where we read the preprocessing from, so that there is one truth about it.
  */
 import { z } from 'zod';
-import { attributeCount, type Schema, schemaFormat, vectorLayout } from '../granularity/index.js';
+import {
+  attributeCount,
+  type Calibration,
+  calibrationFormat,
+  type Schema,
+  schemaFormat,
+  vectorLayout,
+} from '../granularity/index.js';
 import type { ModelVariant } from '../onnx/index.js';
 import { DataError } from '../util/index.js';
 
@@ -31,6 +38,8 @@ export interface ModelCard {
   readonly schema: Schema;
   /** [L][P] weights of query-time granularity fitted on validation; absent: the defaults. */
   readonly levelWeights?: readonly (readonly number[])[] | undefined;
+  /** Score to probability at each level, fitted on validation with these weights; absent: hits have no probabilities. */
+  readonly calibration?: Calibration | undefined;
   /** The resolved configuration of the training run. */
   readonly configuration: Readonly<Record<string, unknown>>;
   readonly metrics: Readonly<Record<string, unknown>>;
@@ -95,12 +104,17 @@ export function parseCard(value: unknown, file: string): CardFile {
     );
   const card = check(cardFormat, value, file);
   const parts = vectorLayout(card.schema, card.dimension).parts.length;
-  const { levelWeights, schema } = card;
+  const { levelWeights, calibration, schema } = card;
   if (
     levelWeights !== undefined &&
     (levelWeights.length !== schema.levels.length || levelWeights.some((weights) => weights.length !== parts))
   )
     throw new DataError(`levelWeights: must be ${schema.levels.length} lists of ${parts} weights`, { file });
+  if (calibration !== undefined && calibration.levels.length !== schema.levels.length)
+    throw new DataError(
+      `calibration: must be of ${schema.levels.length} levels, got ${calibration.levels.length}. Fit it again with \`semblance calibrate\``,
+      { file },
+    );
   return card;
 }
 
@@ -187,6 +201,7 @@ const cardFormat = z.object({
   dimension: z.int().min(1),
   schema: schemaFormat,
   levelWeights: z.array(z.array(z.number().min(0))).optional(),
+  calibration: calibrationFormat.optional(),
   configuration: z.record(z.string(), z.unknown()),
   metrics: z.record(z.string(), z.unknown()),
   seeds: z.array(z.number()),

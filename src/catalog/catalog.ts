@@ -16,6 +16,7 @@ import {
   vectorLayout,
 } from '../granularity/index.js';
 import { acquireLock, DataError, errorMessage, presentTime, writeJson } from '../util/index.js';
+import { type CatalogCalibration, calibrationOf, catalogCalibrationFormat } from './catalog-calibration.js';
 import { STORE_PREFIX, sweepStores } from './generations.js';
 import { openDatabaseStore, readDatabaseDescription, writeDatabaseDescription } from './postgres-catalog.js';
 import type { VectorStore } from './store.js';
@@ -38,6 +39,8 @@ export interface CatalogDescription {
   readonly schema: Schema;
   /** [L][P] */
   readonly levelWeights: readonly (readonly number[])[];
+  /** The model's calibration and this catalogue's rates; absent: the model has none, so hits have no probabilities. */
+  readonly calibration?: CatalogCalibration | undefined;
   readonly columns: readonly string[];
   /** Those of the columns that ranges can be asked of. */
   readonly numericColumns: readonly string[];
@@ -156,6 +159,16 @@ export async function openCatalogForIndexing(
     schema: card.schema,
     levelWeights:
       card.levelWeights ?? defaultLevelWeights(card.schema, vectorLayout(card.schema, card.dimension)),
+    // The rates of the records that there are; `publish` counts again.
+    ...(card.calibration === undefined
+      ? {}
+      : {
+          calibration: {
+            levels: card.calibration.levels,
+            rates:
+              (isSameModel ? existing.calibration?.rates : undefined) ?? card.schema.levels.map(() => null),
+          },
+        }),
     columns,
     numericColumns: isSameModel ? existing.numericColumns : (options.numericAttributes ?? []),
     store: `${STORE_PREFIX}${vectorHash.slice(0, 16)}`,
@@ -167,13 +180,42 @@ export async function openCatalogForIndexing(
   return {
     catalog,
     async publish() {
+      const calibration = await calibrationOf(catalog.store, bundle);
+      const complete = { ...description, ...(calibration === undefined ? {} : { calibration }) };
       if (existing !== undefined && !isSameModel) {
         const previous = { store: existing.store, retiredAt: presentTime() };
-        await writeDescription(directory, { ...description, previous });
-      }
+        await writeDescription(directory, { ...complete, previous });
+      } else if (calibration !== undefined) await writeDescription(directory, complete);
       if (!isPostgresUrl(directory)) await sweepStores(directory);
     },
   };
+}
+
+/**
+ * Gives a catalogue the calibration that its model's bundle has now, and counts its rates again. No picture is looked at.
+ * @throws DataError when there is no catalogue, it was made with another model, or the bundle has no calibration.
+ */
+export async function recalibrateCatalog(directory: string, bundle: Bundle): Promise<CatalogCalibration> {
+  const catalog = await openCatalog(directory);
+  try {
+    const calibration = await calibrationOf(catalog.store, bundle);
+    if (calibration === undefined)
+      throw new DataError('the model has no calibration. Fit it with `semblance calibrate`', {
+        file: bundle.directory,
+      });
+    await whileWriting(directory, async () => {
+      const { description } = await readDescription(directory);
+      if (description.model.vectorHash !== bundle.vectorHash)
+        throw new DataError(
+          `the catalogue was made with another model (${description.model.vectorHash.slice(0, 12)}…, not ${bundle.vectorHash.slice(0, 12)}…). Index with this model first`,
+          { file: directory },
+        );
+      await writeDescription(directory, { ...description, calibration });
+    });
+    return calibration;
+  } finally {
+    await catalog.close();
+  }
 }
 
 /** Whether a folder is a catalogue. A broken one is one. */
@@ -235,6 +277,7 @@ const descriptionFormat = z.object({
   dimension: z.int().min(1),
   schema: schemaFormat,
   levelWeights: z.array(z.array(z.number())),
+  calibration: catalogCalibrationFormat.optional(),
   columns: z.array(z.string()),
   numericColumns: z.array(z.string()).default([]),
   store: z.string().regex(/^vectors-[0-9a-f]+$/),

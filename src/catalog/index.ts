@@ -1,4 +1,5 @@
 export * from './catalog.js';
+export type { CatalogCalibration } from './catalog-calibration.js';
 export * from './explanation.js';
 export * from './filter.js';
 export * from './filter-text.js';

@@ -24,6 +24,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: 'judge a model, or embeddings from anywhere: Recall@K, MAP@R and more, at every level',
     load: async () => (await import('./evaluate.js')).evaluateCommand(),
   },
+  calibrate: {
+    summary: 'fit how likely a hit is the same item, look or category, for a model that is there',
+    load: async () => (await import('./calibrate.js')).calibrateCommand(),
+  },
   compare: {
     summary: 'train and judge several methods alike: seeds, intervals, significance, cost',
     load: async () => (await import('./compare.js')).compareCommand(),

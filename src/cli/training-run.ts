@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type Preprocessing, writeBundle } from '../bundle/index.js';
 import type { Manifest, ManifestRow, PictureProblem } from '../data/index.js';
 import type { MethodMetrics } from '../evaluation/index.js';
-import { ITEM_LEVEL, inferSchema, type Schema } from '../granularity/index.js';
+import { type Calibration, ITEM_LEVEL, inferSchema, type Schema } from '../granularity/index.js';
 import { writeModel } from '../onnx/index.js';
 import {
   buildInferenceGraph,
@@ -20,6 +20,7 @@ import {
 } from '../training/index.js';
 import { DataError, Random, type StartProgress, sha256OfFile, TrainingError } from '../util/index.js';
 import { openBatches } from './batches.js';
+import { calibrateRows } from './fit-calibration.js';
 import { fitGranularity } from './fit-granularity.js';
 import { type EmbeddedRows, embedRows, judge } from './judging.js';
 import { type OpenedNetwork, openNetwork, preprocessingOf } from './open-network.js';
@@ -99,7 +100,6 @@ export async function writeUntrainedBundle(
     configuration,
     preprocessing: preprocessingOf(scratchNetwork(configuration), configuration),
     dataHash,
-    levelWeights: undefined,
     metrics: {},
   });
 }
@@ -161,17 +161,20 @@ async function trainAndExport(
   const cost = { ...meter.cost(), parameters: result.parameterCount };
 
   const modelDirectory = join(directory, 'model');
-  const write = (levelWeights: number[][] | undefined, metrics: Record<string, unknown>) =>
+  const write = (
+    metrics: Record<string, unknown>,
+    fitted: { levelWeights?: number[][]; calibration?: Calibration } = {},
+  ) =>
     writeModelBundle(modelDirectory, result.onnxModel, {
       schema,
       configuration,
       preprocessing: opened.preprocessing,
       dataHash,
-      levelWeights,
+      ...fitted,
       metrics,
     });
   const training = { bestStep: result.bestStep, steps: configuration.steps };
-  await write(undefined, { training });
+  await write({ training });
   if (validation === undefined) return { modelDirectory, result, validation: undefined, cost };
   const embedded = await embedRows(modelDirectory, validationRows, { ...threads, ...aborting });
   const exportDifference = largestDifference(embedded, {
@@ -193,7 +196,11 @@ async function trainAndExport(
     usedSchema,
     Random.from(configuration.seed, GRANULARITY_STREAM),
   );
-  await write(levelWeights, { training: { ...training, exportDifference }, validation: figures });
+  const calibration = calibrateRows(embedded, { schema: usedSchema, levelWeights }, progress);
+  await write(
+    { training: { ...training, exportDifference }, validation: figures },
+    { levelWeights, calibration },
+  );
   return { modelDirectory, result, validation: figures, cost };
 }
 
@@ -245,13 +252,15 @@ async function writeModelBundle(
     preprocessing,
     dataHash,
     levelWeights,
+    calibration,
     metrics,
   }: {
     schema: Schema;
     configuration: TrainingConfiguration;
     preprocessing: Preprocessing;
     dataHash: string;
-    levelWeights: number[][] | undefined;
+    levelWeights?: number[][];
+    calibration?: Calibration;
     metrics: Record<string, unknown>;
   },
 ): Promise<void> {
@@ -262,6 +271,7 @@ async function writeModelBundle(
       dimension: configuration.network.embeddingSize,
       schema: usedPartOf(schema, configuration),
       ...(levelWeights === undefined ? {} : { levelWeights }),
+      ...(calibration === undefined ? {} : { calibration }),
       configuration,
       metrics,
       seeds: [configuration.seed],

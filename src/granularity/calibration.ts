@@ -78,20 +78,24 @@ export const calibrationFormat: z.ZodType<Calibration> = z.object({
  * Fits the calibration of every level.
  * @param levelWeights [L][P], each adding up to 1, as the search at that level uses them.
  * @param options.knots points of a curve at most. Default 64.
+ * @param options.onQuery is told how many queries are done. Default: nobody.
  * @throws DataError when lengths do not fit.
  */
 export function fitCalibration(
   layout: VectorLayout,
   levelWeights: readonly (readonly number[])[],
   pictures: LabelledVectors,
-  options: { knots?: number } = {},
+  options: { knots?: number; onQuery?: (done: number) => void } = {},
 ): Calibration {
-  const { knots = MOST_KNOTS } = options;
+  const { knots = MOST_KNOTS, onQuery } = options;
+  let done = 0;
   const levels = levelWeights.map(() => new PairHistogram());
-  for (const { scores, query } of scoreRows(layout, levelWeights, pictures))
+  for (const { scores, query } of scoreRows(layout, levelWeights, pictures)) {
     levels.forEach((histogram, level) => {
       histogram.addQuery(scores[level]!, pairedRows(pictures, level, query));
     });
+    onQuery?.(++done);
+  }
   return { levels: levels.map((histogram) => histogram.fit(knots)) };
 }
 
