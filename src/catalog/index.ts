@@ -1,5 +1,6 @@
 export * from './catalog.js';
 export type { CatalogCalibration } from './catalog-calibration.js';
+export * from './catalog-map.js';
 export * from './explanation.js';
 export * from './filter.js';
 export * from './filter-text.js';

@@ -30,6 +30,7 @@ import {
   writeFileAtomic,
   writeJson,
 } from '../util/index.js';
+import { makeMap } from './catalog/map.js';
 import { carryOut, openComparison } from './compare/carry-out.js';
 import { readComparisonConfiguration } from './compare/configuration.js';
 import { defaultProcesses } from './compare/runs.js';
@@ -143,6 +144,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     progress,
     signal,
   });
+  await makeMap(catalog, { seed: options.seed, progress, signal });
   const search = await sampleSearch(catalog, sgml, testRows);
 
   report('5/5 report');

@@ -18,6 +18,7 @@ export type ExplainResponse = Schemas['ExplainResponse'];
 export type FacetsRequest = Schemas['FacetsRequest'];
 export type FacetsResponse = Schemas['FacetsResponse'];
 export type CatalogResponse = Schemas['CatalogResponse'];
+export type MapResponse = Schemas['MapResponse'];
 export type PictureList = Schemas['PictureList'];
 export type FeedbackInput = Schemas['Verdict'];
 export type FeedbackEntry = Schemas['FeedbackEntry'];
@@ -76,6 +77,8 @@ export interface SemblanceClient {
   explain(request: ExplainRequest, options?: UploadOptions): Promise<ExplainResponse>;
   facets(request: FacetsRequest, options?: CallOptions): Promise<FacetsResponse>;
   catalog(options?: CallOptions): Promise<CatalogResponse>;
+  /** A place in the plane for each picture. @throws ProblemError `no-map` when none was made */
+  map(query?: Query<'getMap'>, options?: CallOptions): Promise<MapResponse>;
   pictures(query?: Query<'listPictures'>, options?: CallOptions): Promise<PictureList>;
   picture(id: string, options?: CallOptions): Promise<Picture>;
   similar(id: string, query?: Query<'similarPictures'>, options?: CallOptions): Promise<SearchResponse>;
@@ -118,6 +121,7 @@ export function createSemblanceClient(options: ClientOptions = {}): SemblanceCli
     explain: (request, options = {}) => post('/v1/explain', request, options),
     facets: (request, options = {}) => post('/v1/facets', request, options),
     catalog: (options = {}) => unwrap(api.GET('/v1/catalog', call(options))),
+    map: (query = {}, options = {}) => unwrap(api.GET('/v1/map', { params: { query }, ...call(options) })),
     pictures: (query = {}, options = {}) =>
       unwrap(api.GET('/v1/pictures', { params: { query }, ...call(options) })),
     picture: (id, options = {}) =>

@@ -51,6 +51,10 @@ export interface paths {
     /** The query's picture. */
     get: operations["getFeedbackImage"];
   };
+  "/v1/map": {
+    /** A place in the plane for each picture, and its first value of a column to colour it by. */
+    get: operations["getMap"];
+  };
   "/v1/pictures": {
     /** Lists the pictures that pass a filter, by id. */
     get: operations["listPictures"];
@@ -394,6 +398,16 @@ export interface components {
     };
     /** @enum {string} */
     LevelName: "item" | "look" | "category";
+    MapResponse: {
+      column: string | null;
+      ids: string[];
+      /** @description base64 of float32 x, y in [0, 1], a pair an id. */
+      positions: string;
+      /** @description The catalogue has changed since the map was made. */
+      stale: boolean;
+      /** @description Of the column asked for, one an id; empty: unknown. */
+      values: string[];
+    };
     Picture: {
       attributes: {
         [key: string]: string[];
@@ -810,6 +824,29 @@ export interface operations {
       200: {
         content: {
           "image/*": string;
+        };
+      };
+      /** @description A problem */
+      default: {
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** A place in the plane for each picture, and its first value of a column to colour it by. */
+  getMap: {
+    parameters: {
+      query?: {
+        /** @description An attribute, source or item_id. */
+        column?: string;
+      };
+    };
+    responses: {
+      /** @description The answer */
+      200: {
+        content: {
+          "application/json": components["schemas"]["MapResponse"];
         };
       };
       /** @description A problem */

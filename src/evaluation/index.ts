@@ -9,6 +9,7 @@ export * from './embedding-map.js';
 export * from './graded.js';
 export * from './hierarchical.js';
 export * from './intervals.js';
+export * from './large-embedding-map.js';
 export * from './mean-figures.js';
 export * from './method-metrics.js';
 export * from './neighbours.js';

@@ -31,6 +31,7 @@ import { catalogRoutes } from './routes/catalog.js';
 import { explainRoutes } from './routes/explain.js';
 import { feedbackRoutes } from './routes/feedback.js';
 import { healthRoutes } from './routes/health.js';
+import { mapRoutes } from './routes/map.js';
 import { pictureRoutes } from './routes/pictures.js';
 import { searchRoutes } from './routes/search.js';
 import { writeRoutes } from './routes/writes.js';
@@ -142,6 +143,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
   bulkRoutes(server, context);
   pictureRoutes(server, context);
   catalogRoutes(server, context);
+  mapRoutes(server, context);
   healthRoutes(server, context);
   server.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0] ?? '';

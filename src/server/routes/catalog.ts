@@ -1,5 +1,5 @@
 /** `GET /v1/catalog`: what is searched, for a page or a person that has just come. */
-import { BASE_COLUMNS } from '../../catalog/index.js';
+import { BASE_COLUMNS, mapVersion } from '../../catalog/index.js';
 import type { RequestContext, Server, ServerContext } from '../context.js';
 import { type CatalogResponse, catalogResponse } from '../contract.js';
 
@@ -56,7 +56,7 @@ export async function describeCatalog(context: RequestContext): Promise<CatalogR
       calibrated: false,
       writable: !context.readOnly,
       url: context.allowUrls,
-      map: false,
+      map: (await mapVersion(catalog.directory)) !== undefined,
       heatMaps: true,
     },
   };
