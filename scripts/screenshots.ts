@@ -4,8 +4,8 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
 import sharp from 'sharp';
+import { launchChromium } from '../test/support/chromium.js';
 
 const [address, query, hit] = process.argv.slice(2);
 if (address === undefined || query === undefined || hit === undefined)
@@ -26,10 +26,7 @@ const states = {
 };
 
 await mkdir(folder, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox'],
-});
+const browser = await launchChromium();
 for (const [name, fragment] of Object.entries(states))
   for (const width of [390, 1440])
     for (const colorScheme of ['light', 'dark'] as const) {

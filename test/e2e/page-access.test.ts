@@ -1,0 +1,168 @@
+/** Every view of the page under axe (WCAG 2.2 AA) in light and dark, wide and on a phone; and all of it by keyboard alone. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findChromium, launchChromium, whyNoChromium } from '../support/chromium.js';
+import { axeViolations, openPage, overflow, type ServedPage, servePage } from '../support/served-page.js';
+import { writeTinyCatalog } from '../support/tiny-catalog.js';
+
+const QUERY = 'like=id:pictures/red%200.png';
+const GRID = 'ol.grid .tile[data-id]';
+
+/** How each view is reached, and what is there when it is. */
+const VIEWS: readonly {
+  name: string;
+  hash: string;
+  ready: string;
+  before?: (page: Page) => Promise<void>;
+}[] = [
+  { name: 'start', hash: '', ready: GRID },
+  {
+    name: 'results',
+    hash: `#/?${QUERY}&unlike=id:pictures/blue%200.png&trail=id:pictures/green%200.png`,
+    ready: GRID,
+  },
+  { name: 'filtered results', hash: `#/?${QUERY}&is.hue=red&not.tags=bright&group=item&p=0.9`, ready: GRID },
+  { name: 'no hits', hash: `#/?${QUERY}&is.hue=none`, ready: '.message' },
+  {
+    name: 'loading',
+    hash: `#/?${QUERY}`,
+    ready: '.tile-skeleton',
+    before: (page) => page.route('**/v1/search', () => undefined),
+  },
+  {
+    name: 'error',
+    hash: `#/?${QUERY}`,
+    ready: '[role=alert]',
+    before: (page) => page.route('**/v1/search', (route) => route.abort()),
+  },
+  { name: 'why', hash: `#/?${QUERY}&why=pictures/red%201.png`, ready: 'dialog[open] .bars' },
+  {
+    name: 'compare',
+    hash: '#/compare?compare=pictures/red%200.png&compare=pictures/blue%202.png',
+    ready: '.bars',
+  },
+  { name: 'compare without pictures', hash: '#/compare', ready: '.message' },
+  { name: 'feedback without verdicts', hash: '#/feedback', ready: '.message' },
+];
+
+describe.skipIf(findChromium() === undefined)(`access to the page${whyNoChromium()}`, () => {
+  let folder: string;
+  let server: ServedPage;
+  let browser: Browser;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'semblance-page-access-'));
+    server = await servePage(await writeTinyCatalog(folder));
+    browser = await launchChromium();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  });
+
+  /** Both themes at both widths. */
+  async function judge(page: Page): Promise<void> {
+    for (const width of [1280, 375])
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.setViewportSize({ width, height: 844 });
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+        await page.waitForTimeout(200);
+        expect(await axeViolations(page), `${colorScheme}, ${width} px`).toEqual([]);
+        expect(await overflow(page), `${width} px`).toBeLessThanOrEqual(0);
+      }
+  }
+
+  test.each(VIEWS)('$name', async ({ hash, ready, before }) => {
+    const context = await browser.newContext({ reducedMotion: 'reduce' });
+    const page = await context.newPage();
+    await before?.(page);
+    await page.goto(`${server.address}/${hash}`);
+    await page.waitForSelector(ready);
+    await judge(page);
+    await context.close();
+  });
+
+  test('feedback with verdicts', async () => {
+    const body = {
+      example: { id: 'pictures/red 0.png' },
+      id: 'pictures/red 1.png',
+      verdict: 'up',
+      level: 'look',
+    };
+    const answer = await fetch(`${server.address}/v1/feedback`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    expect(answer.ok).toBe(true);
+    const page = await openPage(browser, server.address, '#/feedback', {}, '.verdict');
+    await judge(page);
+    await page.context().close();
+  });
+
+  test('an empty catalogue', async () => {
+    const page = await openPage(browser, server.address, '#/?is.hue=none', {}, '.message');
+    await judge(page);
+    await page.context().close();
+  });
+
+  test('filters on a phone are a sheet that holds the focus and gives it back', async () => {
+    const page = await openPage(browser, server.address, `#/?${QUERY}`, {
+      viewport: { width: 375, height: 844 },
+    });
+    const opener = page.getByRole('button', { name: /^Filters/ });
+    await opener.click();
+    await page.waitForSelector('dialog[open]');
+    expect(await axeViolations(page)).toEqual([]);
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('dialog', { state: 'detached' });
+    expect(await opener.evaluate((element) => element === document.activeElement)).toBe(true);
+    await page.context().close();
+  });
+
+  test('a search by keyboard alone: skip link, grid, reasons, refine, slide, and back', async () => {
+    const page = await openPage(browser, server.address);
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to results');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Tab');
+    // Past filters, if they come first, to the grid: one tile of it is in the tab order.
+    for (let i = 0; i < 40 && !(await onTile(page)); i++) await page.keyboard.press('Tab');
+    expect(await onTile(page)).toBe(true);
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.found ol.grid .tile[data-id]');
+    const slider = page.getByRole('slider', { name: 'How alike?' });
+    for (let i = 0; i < 60 && !(await slider.evaluate((e) => e === document.activeElement)); i++)
+      await page.keyboard.press('Tab');
+    await page.keyboard.press('End');
+    await page.waitForFunction(() => /g=1(&|$)/.test(location.hash));
+    for (let i = 0; i < 40 && !(await onTile(page)); i++) await page.keyboard.press('Tab');
+    await page.keyboard.press('ArrowRight');
+    const asked = await page.evaluate(() =>
+      document.activeElement?.closest('.tile')?.getAttribute('data-id'),
+    );
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('dialog[open] .bars');
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('dialog', { state: 'detached' });
+    // The focus is where it was; plus and minus change the query from there.
+    expect(await page.evaluate(() => document.activeElement?.closest('.tile')?.getAttribute('data-id'))).toBe(
+      asked,
+    );
+    await page.keyboard.press('-');
+    await page.waitForFunction(() => /unlike=/.test(location.hash));
+    await page.keyboard.press('Alt+ArrowLeft');
+    await page.waitForFunction(() => !/unlike=/.test(location.hash));
+    await page.context().close();
+  });
+});
+
+function onTile(page: Page): Promise<boolean> {
+  return page.evaluate(() => document.activeElement?.matches('.tile-picture') ?? false);
+}
