@@ -4,6 +4,7 @@ import { Compare } from './features/compare.js';
 import { CompareTray } from './features/compare-tray.js';
 import { Feedback } from './features/feedback.js';
 import { DropTarget } from './features/intake.js';
+import { MapView } from './features/map-view.js';
 import { Search } from './features/search.js';
 import { encode, START, type View } from './state/location.js';
 import { navigate, page } from './state/page.js';
@@ -23,6 +24,7 @@ export function App() {
       <main id="main" tabIndex={-1}>
         {view === 'search' && <Search />}
         {view === 'compare' && <Compare />}
+        {view === 'map' && <MapView />}
         {view === 'feedback' && <Feedback />}
       </main>
       <CompareTray />
@@ -57,6 +59,7 @@ function Header() {
       </a>
       <nav aria-label={t.nav.label}>
         <NavLink to="search" current={view} label={t.nav.search} />
+        <NavLink to="map" current={view} label={t.nav.map} />
         <NavLink to="feedback" current={view} label={t.nav.feedback} />
       </nav>
       <button

@@ -20,7 +20,7 @@ export const strings = {
   retry: 'Try again',
   loading: 'Loading…',
 
-  nav: { label: 'Main', search: 'Search', feedback: 'Feedback', skip: 'Skip to results' },
+  nav: { label: 'Main', search: 'Search', map: 'Map', feedback: 'Feedback', skip: 'Skip to results' },
   theme: {
     label: 'Theme',
     auto: 'Theme: as the system',
@@ -234,6 +234,28 @@ export const strings = {
     same: 'same',
     different: 'different',
     column: 'Column',
+  },
+
+  map: {
+    title: 'Map',
+    lead: 'Pictures that the model finds alike lie near each other.',
+    label: (n: number) => `Map of ${plural(n, 'picture')}`,
+    keys: 'Drag to move, scroll or pinch to zoom, click a picture to search with it. Keys: arrows go from picture to picture, with Shift they move the map, + − 0 zoom, Enter searches.',
+    closer: 'Closer',
+    farther: 'Farther',
+    whole: 'Whole map',
+    legend: 'Colours',
+    colour: 'Colour by',
+    noColour: 'one colour',
+    other: 'other values',
+    unknown: 'unknown',
+    results: (n: number) => plural(n, 'result'),
+    inView: (n: number) => `${plural(n, 'picture')} in view`,
+    inViewOrder: 'Nearest to the middle first',
+    none: 'This catalogue has no map yet',
+    noneDetail: 'Make one with',
+    command: 'semblance catalog map <catalog>',
+    stale: 'The catalogue has changed since its map was made. Bring it up to date with',
   },
 
   feedback: {

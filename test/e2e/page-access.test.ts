@@ -16,7 +16,7 @@ const VIEWS: readonly {
   name: string;
   hash: string;
   ready: string;
-  before?: (page: Page) => Promise<void>;
+  before?: (page: Page) => Promise<unknown>;
 }[] = [
   { name: 'start', hash: '', ready: GRID },
   {

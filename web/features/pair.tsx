@@ -1,6 +1,6 @@
 /** Two pictures side by side and all that is known of their likeness: where, how sure, of what, in words. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import type { Example, ExplainResponse, Hit, Picture } from '../../src/server/contract.js';
+import type { Edit, Example, ExplainResponse, Hit, Picture } from '../../src/server/contract.js';
 import { isAbort, RequestError } from '../api.js';
 import { api } from '../state/search.js';
 import { strings as t } from '../strings.js';
@@ -22,11 +22,15 @@ interface Props {
   readonly sent: { example: Example; picture?: Blob } | null | undefined;
   readonly id: string;
   readonly granularity: number;
+  /** The query's, so that the reasons are those of the score. */
+  readonly edits?: readonly Edit[];
   /** What is known without asking. */
   readonly hit?: Hit | undefined;
 }
 
-export function Pair({ left, right, sent, id, granularity, hit }: Props) {
+const NO_EDITS: readonly Edit[] = [];
+
+export function Pair({ left, right, sent, id, granularity, edits = NO_EDITS, hit }: Props) {
   const [answer, setAnswer] = useState<ExplainResponse | null>(null);
   const [error, setError] = useState<RequestError | null>(null);
   const [isShown, setShown] = useState(true);
@@ -37,13 +41,13 @@ export function Pair({ left, right, sent, id, granularity, hit }: Props) {
     const controller = new AbortController();
     setError(null);
     api
-      .explain({ example: sent.example, id, granularity }, controller.signal, sent.picture)
+      .explain({ example: sent.example, id, granularity, edits: [...edits] }, controller.signal, sent.picture)
       .then(setAnswer, (failed) => {
         if (!isAbort(failed))
           setError(failed instanceof RequestError ? failed : new RequestError('problem', String(failed)));
       });
     return () => controller.abort();
-  }, [sent, id, granularity, attempt]);
+  }, [sent, id, granularity, edits, attempt]);
   const maps = answer?.heatMaps;
   const most = useMemo(
     () => (maps === undefined ? 0 : Math.max(...maps.query.values, ...maps.hit.values)),

@@ -92,6 +92,7 @@ function WhyOf({ id, main }: { id: string; main: ExampleState }) {
         sent={sent}
         id={id}
         granularity={gamma}
+        edits={page.value.edits}
         hit={hit}
       />
       <div class="dialog-actions">

@@ -42,7 +42,7 @@ const example = (weight: fc.Arbitrary<1 | -1>): fc.Arbitrary<ExampleState> =>
     .map(([w, box, kind]) => ({ weight: w, ...box, ...kind }) as ExampleState);
 const column = text.filter((value) => value !== '__proto__');
 const state: fc.Arbitrary<PageState> = fc.record({
-  view: fc.constantFrom('search' as const, 'feedback' as const, 'compare' as const),
+  view: fc.constantFrom('search' as const, 'map' as const, 'feedback' as const, 'compare' as const),
   examples: fc.array(example(fc.constantFrom(1 as const, -1 as const)), { maxLength: 3 }),
   trail: fc.array(example(fc.constant(1 as const)), { maxLength: 8 }),
   granularity: fourDecimals,
@@ -73,6 +73,11 @@ const state: fc.Arbitrary<PageState> = fc.record({
   ),
   why: fc.oneof(fc.constant(null), text),
   compare: fc.array(text, { maxLength: 2 }),
+  mark: fc.oneof(fc.constant(null), text),
+  at: fc.oneof(
+    fc.constant(null),
+    fc.record({ x: fourDecimals, y: fourDecimals, zoom: fc.integer({ min: 2, max: 2000 }) }),
+  ),
   colour: fc.oneof(fc.constant(null), text),
 });
 

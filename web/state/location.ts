@@ -5,7 +5,7 @@
  */
 import type { Edit, LevelName, Region } from '../../src/server/contract.js';
 
-export type View = 'search' | 'feedback' | 'compare';
+export type View = 'search' | 'map' | 'feedback' | 'compare';
 
 /** One example of a query. `key` names the picture's bytes kept on this device, where there are any. */
 export type ExampleState = { readonly weight: 1 | -1; readonly region?: Region } & (
@@ -39,8 +39,12 @@ export interface PageState {
   readonly why: string | null;
   /** The two pictures side by side, in `compare`; one alone waits for the other. */
   readonly compare: readonly string[];
-  /** The column that colours the map. */
+  /** The column that colours the map; '' for none, null for the page's own choice. */
   readonly colour: string | null;
+  /** The value of that column that the map picks out. */
+  readonly mark: string | null;
+  /** What part of the map is seen: its middle in 0 to 1, and how many times larger than the whole. */
+  readonly at: { readonly x: number; readonly y: number; readonly zoom: number } | null;
 }
 
 export const START: PageState = {
@@ -57,6 +61,8 @@ export const START: PageState = {
   why: null,
   compare: [],
   colour: null,
+  mark: null,
+  at: null,
 };
 
 export const EMPTY_FILTER: ColumnFilter = { anyOf: [], noneOf: [] };
@@ -85,6 +91,8 @@ export function encode(state: PageState): string {
   if (state.why !== null) search.set('why', state.why);
   for (const id of state.compare) search.append('compare', id);
   if (state.colour !== null) search.set('colour', state.colour);
+  if (state.mark !== null) search.set('mark', state.mark);
+  if (state.at !== null) search.set('at', [state.at.x, state.at.y, state.at.zoom].map(eightDigits).join(','));
   const text = search.toString();
   return `#/${state.view === 'search' ? '' : state.view}${text === '' ? '' : `?${text}`}`;
 }
@@ -93,7 +101,7 @@ export function encode(state: PageState): string {
 export function decode(fragment: string): PageState {
   const [path = '', ...rest] = fragment.replace(/^#\/?/, '').split('?');
   const search = new URLSearchParams(rest.join('?'));
-  const view: View = path === 'feedback' || path === 'compare' ? path : 'search';
+  const view: View = path === 'feedback' || path === 'compare' || path === 'map' ? path : 'search';
   const examples: ExampleState[] = [];
   const filters: Record<string, ColumnFilter> = {};
   const edits: Edit[] = [];
@@ -136,6 +144,8 @@ export function decode(fragment: string): PageState {
     why: search.get('why'),
     compare: search.getAll('compare').slice(0, 2),
     colour: search.get('colour'),
+    mark: search.get('mark'),
+    at: decodeCamera(search.get('at')),
   };
 }
 
@@ -211,6 +221,17 @@ function addCondition(
     };
     if (Object.keys(bounds).length > 0) filters[column] = { ...before, ...bounds };
   }
+}
+
+function decodeCamera(text: string | null): PageState['at'] {
+  const numbers = (text ?? '').split(',').map(Number);
+  const [x, y, zoom] = numbers as [number, number, number];
+  const isPlace = numbers.length === 3 && x >= 0 && x <= 1 && y >= 0 && y <= 1 && zoom > 1 && zoom <= 1e6;
+  return isPlace ? { x, y, zoom } : null;
+}
+
+function eightDigits(value: number): number {
+  return Number(value.toPrecision(8));
 }
 
 function fraction(text: string | null, otherwise: number): number {

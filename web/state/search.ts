@@ -52,7 +52,8 @@ let running: AbortController | undefined;
 /** What decides the result; whatever else changes in the state, no search is run. */
 const question = computed(() => {
   const { view, examples, edits, cut, group, diversity, sort } = page.value;
-  if (view !== 'search' || catalog.value === null) return null;
+  const asks = view === 'search' || (view === 'map' && examples.length > 0);
+  if (!asks || catalog.value === null) return null;
   return JSON.stringify({
     examples: examples.map((example) => [exampleKey(example), example.weight]),
     filter: filter.value,

@@ -1,10 +1,18 @@
 /** Light, dark, or as the system is; the choice is kept on this device. */
-import { effect, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 
 export type Theme = 'auto' | 'light' | 'dark';
 const KEY = 'semblance.theme';
 
 export const theme = signal<Theme>(read());
+
+const dark = window.matchMedia('(prefers-color-scheme: dark)');
+const isDark = signal(dark.matches);
+dark.addEventListener('change', () => (isDark.value = dark.matches));
+/** What is seen, for colours that style sheets do not reach. */
+export const colourScheme = computed(() =>
+  theme.value === 'auto' ? (isDark.value ? 'dark' : 'light') : theme.value,
+);
 
 export function nextTheme(): void {
   theme.value = theme.value === 'auto' ? 'light' : theme.value === 'light' ? 'dark' : 'auto';
