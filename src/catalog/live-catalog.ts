@@ -67,6 +67,7 @@ export class LiveCatalog {
   #writes: Promise<unknown> = Promise.resolve();
   #commits = 0;
   #isClosed = false;
+  #isWarm = false;
   readonly #open = new Set<OpenGeneration>();
 
   private constructor(directory: string, first: OpenGeneration, options: LiveCatalogOptions) {
@@ -119,6 +120,15 @@ export class LiveCatalog {
         this.#closeUnused();
       },
     };
+  }
+
+  /**
+   * Reads into memory what searches need, so that the first is as fast as the later ones. From then on another generation
+   * is used only once it is warm as well.
+   */
+  async warm(): Promise<void> {
+    this.#isWarm = true;
+    await this.use(({ catalog }) => catalog.store.warm());
   }
 
   /**
@@ -194,6 +204,7 @@ export class LiveCatalog {
       text = (await readDescription(this.directory)).text;
       if (text === this.#current.text || text === this.#failedText) return false;
       const next = await openGeneration(this.directory, this.#options);
+      if (this.#isWarm) await warmOrClose(next);
       const before = this.#current;
       this.#current = next;
       this.#open.add(next);
@@ -311,6 +322,15 @@ class OpenGeneration implements Generation {
     await this.embedder.close();
     await this.lock.release();
     for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+}
+
+async function warmOrClose(generation: OpenGeneration): Promise<void> {
+  try {
+    await generation.catalog.store.warm();
+  } catch (error) {
+    await generation.close();
+    throw error;
   }
 }
 

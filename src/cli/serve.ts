@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { LiveCatalog } from '../catalog/index.js';
 import { buildServer } from '../server/index.js';
-import { DataError, errorMessage } from '../util/index.js';
+import { DataError, errorMessage, stopwatch } from '../util/index.js';
 import { positiveInteger, repeated, wholeNumber } from './options.js';
 
 export interface ServeOptions {
@@ -58,6 +58,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       if (event.kind === 'failed') process.stderr.write(`warning: ${event.reason}\n`);
     },
   });
+  const warm = warming(catalog, say);
   try {
     const server = await buildServer({
       catalog,
@@ -66,6 +67,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       allowUrls: options.allowUrl === true,
       origins: options.cors ?? [],
       log: options.json === true,
+      ready: warm.done,
       ...(isLoopback(host) ? { hosts: LOOPBACK_NAMES } : {}),
     });
     const stopped = untilAsked();
@@ -75,6 +77,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       });
       const pictures = await catalog.use(({ catalog: { store } }) => store.count());
       say(`${url}  ${pictures} pictures, model ${catalog.current.id.slice(0, 12)}`);
+      warm.begin();
       if (!isLoopback(host)) {
         const can = options.readOnly === true ? 'search' : 'search and change';
         process.stderr.write(
@@ -95,11 +98,40 @@ export async function serve(options: ServeOptions): Promise<void> {
 // --- internal ---
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]', '::1'];
+/** What takes longer is announced. */
+const PATIENCE_MS = 2000;
 /** Where the build puts the page. */
 const PAGE = fileURLToPath(new URL('../../dist/web', import.meta.url));
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Reading the catalogue into memory, once the server listens: `done` comes true when searches are at full speed. */
+function warming(catalog: LiveCatalog, say: (line: string) => void): { done: Promise<void>; begin(): void } {
+  let finish = () => {};
+  const done = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const begin = () => {
+    const seconds = stopwatch();
+    const patience = setTimeout(
+      () => say('reading the catalogue into memory; searches are answered meanwhile, slower'),
+      PATIENCE_MS,
+    );
+    catalog
+      .warm()
+      .then(() => say(`ready after ${seconds().toFixed(1)} s`))
+      // Searches go to the disk then; the store says the same to whoever searches.
+      .catch((error) => {
+        process.stderr.write(`warning: the catalogue cannot be read into memory: ${errorMessage(error)}\n`);
+      })
+      .finally(() => {
+        clearTimeout(patience);
+        finish();
+      });
+  };
+  return { done, begin };
 }
 
 /** Resolves on Ctrl-C or a polite kill; the second ends at once. */

@@ -1,9 +1,21 @@
-/** `/health/live`: the process answers. `/health/ready`: it can search. */
+/** `/health/live`: the process answers. `/health/ready`: it can search, at its full speed. */
 import { z } from 'zod';
 import type { Server, ServerContext } from '../context.js';
 import { HttpError } from '../errors.js';
 
-export function healthRoutes(server: Server, shared: ServerContext): void {
+/** @param ready not ready before it has come true. */
+export function healthRoutes(
+  server: Server,
+  shared: ServerContext,
+  ready: Promise<unknown> | undefined,
+): void {
+  let isReady = ready === undefined;
+  ready?.then(
+    () => {
+      isReady = true;
+    },
+    () => {},
+  );
   const answer = z.strictObject({ status: z.literal('ok') });
 
   server.get(
@@ -30,6 +42,10 @@ export function healthRoutes(server: Server, shared: ServerContext): void {
       },
     },
     async ({ log }) => {
+      if (!isReady)
+        throw new HttpError('unavailable', 'the catalogue is being read into memory', {
+          headers: { 'retry-after': '1' },
+        });
       try {
         await shared.withCatalog((catalog) => catalog.store.count());
       } catch (error) {
