@@ -42,6 +42,7 @@ import { indexRows } from './index-command.js';
 import { interruptible } from './interruption.js';
 import { type EmbeddedRows, embedRows, judge } from './judging.js';
 import { nonNegativeInteger, positiveInteger, repeated } from './options.js';
+import { ownCommand, shellWord } from './own-command.js';
 import { merge, parseSettings } from './settings.js';
 import { rowsOfSplit } from './splits.js';
 import { runTraining, schemaOf, writeUntrainedBundle } from './training-run.js';
@@ -341,10 +342,14 @@ function printSummary(
   out(`\n${formatDuration(metrics.seconds)}, peak memory ${metrics.peakMemoryMb} MB`);
   out(`report   ${here(reportFile)}`);
   out(`figures  ${here(join(options.directory, 'metrics.json'))}`);
+  const command = ownCommand();
+  const catalog = here(join(options.directory, 'catalog'));
+  const model = here(join(options.directory, 'model'));
   out(
-    `search   npx semblance search ${here(query.path)} --catalog ${here(join(options.directory, 'catalog'))} --granularity look`,
+    `search   ${command} search ${shellWord(here(query.path))} --catalog ${shellWord(catalog)} --granularity look`,
   );
   out(
-    `judge    npx semblance evaluate --model ${here(join(options.directory, 'model'))} --data ${here(manifest.file)} --json`,
+    `judge    ${command} evaluate --model ${shellWord(model)} --data ${shellWord(here(manifest.file))} --json`,
   );
+  out(`page     ${command} serve --catalog ${shellWord(catalog)} --model ${shellWord(model)} --open`);
 }
