@@ -1,5 +1,5 @@
 /** What the model sees in a picture, and why a picture is a hit: `POST /v1/attributes`, `POST /v1/explain`. */
-import { type HeatMap, type PictureSource, sourceParts } from '../../bundle/index.js';
+import { type HeatMap, type PictureSource, proposeSubjects, sourceParts } from '../../bundle/index.js';
 import { explainHit, predictedAttributes, resolveExamples, vectorToSearch } from '../../catalog/index.js';
 import { pictureSize, readPictureBytes } from '../../data/index.js';
 import { parseGranularity, storedVectors, weightsAt } from '../../granularity/index.js';
@@ -44,6 +44,13 @@ export function explainRoutes(server: Server, shared: ServerContext): void {
         const picture = await toPictureSource(context, example);
         const { width, height } = await sizeOf(picture);
         const { embedding, attributes } = await queuedEmbedder(context).embedOne(picture);
+        const subjects = await context.queue.run(
+          () =>
+            proposeSubjects(context.embedder, picture).catch((error) => {
+              throw unreadable(error);
+            }),
+          context.signal,
+        );
         const { schema, dimension } = catalog.description;
         const vector = storedVectors(schema, dimension, { embeddings: embedding, attributes });
         return {
@@ -51,7 +58,7 @@ export function explainRoutes(server: Server, shared: ServerContext): void {
             ...attribute,
             values: [...values],
           })),
-          subjects: [],
+          subjects,
           vector: encodeVector(vector),
           width,
           height,
