@@ -46,6 +46,9 @@ export type Filter = readonly Condition[];
 /** What a filter may come to: beyond it, it is refused. */
 export const FILTER_LIMITS = { literals: 256, values: 10_000, text: 10_000 } as const;
 
+const TEST_FORM =
+  '{ column, anyOf: [values] }, { column, noneOf: [values] }, { column, known: true or false } or { column, from, to }';
+
 /** A filter as it stands in JSON. */
 export const filterFormat = filterSchema();
 
@@ -158,16 +161,24 @@ function filterSchema() {
   const text = z.string().max(FILTER_LIMITS.text);
   const column = text.min(1);
   const values = z.array(text).min(1).max(FILTER_LIMITS.values);
-  const test = z.union([
-    z.strictObject({ column, anyOf: values }),
-    z.strictObject({ column, noneOf: values }),
-    z.strictObject({ column, known: z.boolean() }),
-    z.strictObject({ column, from: z.number(), to: z.number().optional() }),
-    z.strictObject({ column, to: z.number() }),
-  ]);
-  const literal = z.union([test, z.strictObject({ not: test })]);
+  const test = z.union(
+    [
+      z.strictObject({ column, anyOf: values }),
+      z.strictObject({ column, noneOf: values }),
+      z.strictObject({ column, known: z.boolean() }),
+      z.strictObject({ column, from: z.number(), to: z.number().optional() }),
+      z.strictObject({ column, to: z.number() }),
+    ],
+    { error: `must be ${TEST_FORM}` },
+  );
+  const literal = z.union([test, z.strictObject({ not: test })], {
+    error: `must be ${TEST_FORM}, or { not: such a test }`,
+  });
   const or = z.array(literal).min(1).max(FILTER_LIMITS.literals);
-  return z.array(z.union([literal, z.strictObject({ or })])).max(FILTER_LIMITS.literals);
+  const condition = z.union([literal, z.strictObject({ or })], {
+    error: `must be ${TEST_FORM}, { not: such a test } or { or: [such tests] }`,
+  });
+  return z.array(condition).max(FILTER_LIMITS.literals);
 }
 
 function testOf(literal: Literal): ColumnTest {

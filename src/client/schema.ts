@@ -467,7 +467,7 @@ export interface components {
       title: string;
       type: string;
     };
-    /** @description A box of the upright picture, in fractions of its sides or in pixels. */
+    /** @description A box of the upright picture, in fractions of its sides or in pixels. What lies beyond the picture is cut off. */
     Region: {
       bottom: number;
       left: number;
@@ -479,7 +479,7 @@ export interface components {
        */
       unit: "fraction" | "pixel";
     };
-    /** @description A box of the upright picture, in fractions of its sides or in pixels. */
+    /** @description A box of the upright picture, in fractions of its sides or in pixels. What lies beyond the picture is cut off. */
     RegionInput: {
       bottom: number;
       left: number;

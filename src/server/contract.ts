@@ -15,7 +15,9 @@ const granularityNames = Object.keys(GRANULARITY_NAMES) as (keyof typeof GRANULA
 export const levelName = z.enum(granularityNames).meta({ id: 'LevelName' });
 
 export const granularity = z
-  .union([z.number().min(0).max(1), levelName])
+  .union([z.number().min(0).max(1), levelName], {
+    error: 'must be item, look, category, or a number from 0 (same item) to 1 (same kind)',
+  })
   .meta({ id: 'Granularity', description: 'From 0 (same item) to 1 (same kind), or item, look, category.' });
 
 /** A part of an upright picture. */
@@ -27,9 +29,13 @@ export const region = z
     bottom: z.number().positive(),
     unit: z.enum(['fraction', 'pixel']).default('fraction'),
   })
+  .refine(({ left, top, right, bottom }) => left < right && top < bottom, {
+    error: 'must have left below right and top below bottom',
+  })
   .meta({
     id: 'Region',
-    description: 'A box of the upright picture, in fractions of its sides or in pixels.',
+    description:
+      'A box of the upright picture, in fractions of its sides or in pixels. What lies beyond the picture is cut off.',
   });
 
 const weight = z
@@ -39,13 +45,16 @@ const weight = z
 
 /** What to search with: exactly one of a picture in base64, the uploaded file, a URL, a record's id, or a vector. */
 export const example = z
-  .union([
-    z.strictObject({ picture: z.base64().min(1), region: region.optional(), weight }),
-    z.strictObject({ upload: z.literal(true), region: region.optional(), weight }),
-    z.strictObject({ url: z.url({ protocol: /^https?$/ }).max(2048), region: region.optional(), weight }),
-    z.strictObject({ id: z.string().min(1).max(1024), region: region.optional(), weight }),
-    z.strictObject({ vector: z.base64().min(1), weight }),
-  ])
+  .union(
+    [
+      z.strictObject({ picture: z.base64().min(1), region: region.optional(), weight }),
+      z.strictObject({ upload: z.literal(true), region: region.optional(), weight }),
+      z.strictObject({ url: z.url({ protocol: /^https?$/ }).max(2048), region: region.optional(), weight }),
+      z.strictObject({ id: z.string().min(1).max(1024), region: region.optional(), weight }),
+      z.strictObject({ vector: z.base64().min(1), weight }),
+    ],
+    { error: 'must have exactly one of picture (base64), upload (true), url, id and vector (base64)' },
+  )
   .meta({ id: 'Example', description: '`upload` is the file part `picture` of a multipart request.' });
 
 export const filter = filterFormat.meta({
@@ -55,10 +64,13 @@ export const filter = filterFormat.meta({
 
 /** Changes what the query asks of an attribute, whatever the picture shows. */
 export const edit = z
-  .union([
-    z.strictObject({ attribute: z.string(), value: z.string(), want: z.boolean() }),
-    z.strictObject({ attribute: z.string(), any: z.literal(true) }),
-  ])
+  .union(
+    [
+      z.strictObject({ attribute: z.string(), value: z.string(), want: z.boolean() }),
+      z.strictObject({ attribute: z.string(), any: z.literal(true) }),
+    ],
+    { error: 'must be { attribute, value, want: true or false } or { attribute, any: true }' },
+  )
   .meta({ id: 'Edit', description: 'Ask for a value (want), against it, or for any value of an attribute.' });
 
 export const searchRequest = z
@@ -250,11 +262,14 @@ export const picturePatch = z
 
 /** One line of a bulk request (NDJSON). */
 export const bulkOperation = z
-  .union([
-    z.strictObject({ put: z.string().min(1).max(1024), ...pictureInput.shape }),
-    z.strictObject({ patch: z.string().min(1).max(1024), ...picturePatch.shape }),
-    z.strictObject({ delete: z.string().min(1).max(1024) }),
-  ])
+  .union(
+    [
+      z.strictObject({ put: z.string().min(1).max(1024), ...pictureInput.shape }),
+      z.strictObject({ patch: z.string().min(1).max(1024), ...picturePatch.shape }),
+      z.strictObject({ delete: z.string().min(1).max(1024) }),
+    ],
+    { error: 'must have exactly one of put, patch and delete, each with the id of a picture' },
+  )
   .meta({ id: 'BulkOperation' });
 
 export const bulkResult = z

@@ -6,6 +6,7 @@ import type { FastifyError } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { DataError, errorMessage } from '../util/index.js';
 import type { Problem } from './contract.js';
+import { type Issue, issueErrors } from './issues.js';
 
 /** Code → HTTP status and title. */
 export const PROBLEMS = {
@@ -89,22 +90,28 @@ export function clientMessage(error: unknown, called = ''): string {
   return called === '' ? rest : `${called}: ${rest}`;
 }
 
+/** The problem of a value that does not fit its schema. @param where what the paths begin with, e.g. `/body` */
+export function schemaProblem(where: string, issues: readonly Issue[]): HttpError {
+  const errors = issueErrors(where, issues);
+  const [first] = errors;
+  return new HttpError(
+    'invalid-request',
+    first === undefined ? 'is wrong' : `${first.path}: ${first.message}`,
+    { errors },
+  );
+}
+
 /** Turns whatever a handler or the framework threw into a problem. */
 export function toHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   if (hasZodFastifySchemaValidationErrors(error)) {
-    const where = error.validationContext ?? 'body';
-    const errors = error.validation.slice(0, MAXIMUM_DETAILS).map(({ instancePath, message }) => ({
-      path: `/${where}${instancePath}`.slice(0, 1000),
-      message: (message ?? 'is wrong').slice(0, 1000),
-    }));
-    const first = errors[0];
-    return new HttpError(
-      'invalid-request',
-      first === undefined ? 'is wrong' : `${first.path}: ${first.message}`,
-      {
-        errors,
-      },
+    return schemaProblem(
+      `/${error.validationContext ?? 'body'}`,
+      error.validation.map(({ instancePath, message = 'is wrong', params }) => ({
+        path: instancePath.split('/').slice(1).filter(Boolean),
+        message,
+        errors: params.errors as Issue['errors'],
+      })),
     );
   }
   const { code = '', statusCode, message = '' } = (error ?? {}) as Partial<FastifyError>;
@@ -124,8 +131,6 @@ export function toHttpError(error: unknown): HttpError {
 
 // --- internal ---
 
-const MAXIMUM_DETAILS = 20;
-
 /** The framework's codes → ours, with our own words where its own would not help a client. */
 const FRAMEWORK_ERRORS: Readonly<Record<string, readonly [ProblemCode, string?]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['too-large', 'the body has more bytes than are read here'],
@@ -142,7 +147,7 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, readonly [ProblemCode, string?]>
   ],
   FST_ERR_CTP_EMPTY_TYPE: ['unsupported-media-type', 'the body has no Content-Type'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid-json', 'the body is empty'],
-  FST_ERR_CTP_INVALID_JSON_BODY: ['invalid-json', 'the body is not JSON'],
+  FST_ERR_CTP_INVALID_JSON_BODY: ['invalid-json', "the body is not JSON, or has the key '__proto__'"],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['bad-request', 'the body has another length than Content-Length says'],
   FST_ERR_BAD_URL: ['invalid-url', 'the path is not well encoded'],
   FST_ERR_MAX_PARAM_LENGTH: ['url-too-long', 'the id is too long'],

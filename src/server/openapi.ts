@@ -6,6 +6,7 @@ import swagger from '@fastify/swagger';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { packageVersion } from '../util/index.js';
 import type { Server } from './context.js';
+import { OPERATIONS_WITH_PICTURE } from './request-body.js';
 
 const PROBLEM = 'application/problem+json';
 const MULTIPART = 'multipart/form-data';
@@ -57,15 +58,6 @@ interface Document {
   paths: Record<string, Record<string, Operation>>;
   components?: { schemas?: Record<string, object> };
 }
-
-/** operationId → the schema of the field `request`, of routes that read a file part `picture` as well. */
-const WITH_PICTURE: readonly string[] = [
-  'search',
-  'predictAttributes',
-  'explain',
-  'putPicture',
-  'addFeedback',
-];
 
 const FILE = { type: 'string', contentMediaType: 'application/octet-stream' };
 
@@ -128,7 +120,7 @@ function completeOperation(operation: Operation): void {
   for (const response of Object.values(responses))
     if (response.description === 'Default Response') response.description = 'The answer';
   const json = requestBody?.content['application/json']?.schema;
-  if (requestBody !== undefined && json !== undefined && WITH_PICTURE.includes(operationId))
+  if (requestBody !== undefined && json !== undefined && OPERATIONS_WITH_PICTURE.includes(operationId))
     requestBody.content[MULTIPART] = {
       schema: { type: 'object', properties: { picture: FILE, request: json }, required: ['picture'] },
     };

@@ -1,11 +1,10 @@
 /**
  * The page's files, where they were built: what Vite names by its content stays in caches, the rest is asked for anew.
- * Any other address that a person types is the page as well, which reads it.
+ * The page keeps its state in the fragment, so `/` is its only address.
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
-import type { FastifyReply } from 'fastify';
 import type { Server } from './context.js';
 
 /** Nothing from elsewhere; pictures that the page makes itself, and those of the camera. */
@@ -24,19 +23,13 @@ export const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/**
- * Serves the page from a folder.
- * @returns a function that sends `index.html`, or undefined where the page was not built.
- */
-export async function servePage(
-  server: Server,
-  folder: string,
-): Promise<((reply: FastifyReply) => FastifyReply) | undefined> {
+/** Serves the page from a folder; nothing where it was not built. */
+export async function servePage(server: Server, folder: string): Promise<void> {
   const isBuilt = await stat(join(folder, 'index.html')).then(
     (status) => status.isFile(),
     () => false,
   );
-  if (!isBuilt) return undefined;
+  if (!isBuilt) return;
   await server.register(fastifyStatic, {
     root: folder,
     wildcard: false,
@@ -48,5 +41,4 @@ export async function servePage(
       reply.header('cache-control', isNamedByContent ? 'public, max-age=31536000, immutable' : 'no-cache');
     },
   });
-  return (reply) => reply.sendFile('index.html');
 }

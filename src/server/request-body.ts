@@ -57,6 +57,22 @@ export function readMultipart(options: { readonly pictureBytes: number; readonly
   };
 }
 
+/** The operations that read a file part `picture` beside their JSON. */
+export const OPERATIONS_WITH_PICTURE: readonly string[] = [
+  'search',
+  'predictAttributes',
+  'explain',
+  'putPicture',
+  'addFeedback',
+];
+
+/** A hook for all routes: a multipart body is refused where it is not read. */
+export async function refuseMultipart(request: FastifyRequest): Promise<void> {
+  const operation = String((request.routeOptions.schema as { operationId?: string })?.operationId);
+  if (request.isMultipart() && !request.is404 && !OPERATIONS_WITH_PICTURE.includes(operation))
+    throw new HttpError('unsupported-media-type', 'the route takes no picture: it reads application/json');
+}
+
 /** The bytes of the file part, where the request had one. */
 export function uploadOf(request: FastifyRequest): Uint8Array | undefined {
   return uploads.get(request);

@@ -252,8 +252,8 @@ describe('for whoever runs it', () => {
 });
 
 describe('the page', () => {
-  it('answers any address but those of the API, with the right caching', async () => {
-    for (const url of ['/', '/index.html', '/picture/x?granularity=1']) {
+  it('answers its address and its files, with the right caching', async () => {
+    for (const url of ['/', '/index.html', '/?utm=1']) {
       const answer = await server.inject(url);
       expect([answer.statusCode, answer.headers['cache-control']], url).toEqual([200, 'no-cache']);
       expect(answer.body).toContain('<title>page</title>');
@@ -261,7 +261,7 @@ describe('the page', () => {
     }
     const asset = await server.inject('/assets/index-1a2b3c.js');
     expect(asset.headers['cache-control']).toBe('public, max-age=31536000, immutable');
-    for (const url of ['/assets/gone.js', '/v1/gone', '/favicon.ico'])
+    for (const url of ['/assets/gone.js', '/v1/gone', '/favicon.ico', '/elsewhere', '/../etc/passwd'])
       expect((await server.inject(url)).statusCode, url).toBe(404);
   });
 });

@@ -25,7 +25,7 @@ import { createMetrics, metricsRoutes } from './metrics.js';
 import { ModelQueue } from './model-queue.js';
 import { documentRoutes } from './openapi.js';
 import { servePage } from './page.js';
-import { uploadOf } from './request-body.js';
+import { refuseMultipart, uploadOf } from './request-body.js';
 import { bulkRoutes } from './routes/bulk.js';
 import { catalogRoutes } from './routes/catalog.js';
 import { explainRoutes } from './routes/explain.js';
@@ -58,6 +58,8 @@ export interface ServerOptions {
   readonly hosts?: readonly string[];
   /** One JSON line a request on stdout. Default false. */
   readonly log?: boolean;
+  /** `/health/ready` says no until this has come true, e.g. until the catalogue is in memory. Default: at once. */
+  readonly ready?: Promise<unknown>;
 }
 
 /** Builds the server; `listen` opens it, `close` finishes what was accepted. The caller closes the catalogue. */
@@ -110,6 +112,8 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     bodyLimit: Math.ceil((limits.pictureBytes * 4) / 3) + JSON_BYTES,
     routerOptions: { maxParamLength: MAXIMUM_PATH },
     forceCloseConnections: 'idle',
+    // What still comes on a kept connection is answered by a problem of our own.
+    return503OnClosing: false,
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply as FastifyReply),
     clientErrorHandler: answerBrokenRequest,
   }).withTypeProvider<ZodTypeProvider>();
@@ -117,6 +121,14 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
   server.setSerializerCompiler(serializerCompiler);
   server.setErrorHandler(sendProblem);
 
+  let isStopping = false;
+  server.addHook('preClose', async () => {
+    isStopping = true;
+  });
+  // A connection whose last answer came after the server began to stop would be kept for another request.
+  server.addHook('onResponse', async () => {
+    if (isStopping) setImmediate(() => server.server.closeIdleConnections());
+  });
   const routes: { method: string; url: string }[] = [];
   server.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat()) routes.push({ method: one, url });
@@ -124,6 +136,8 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
   server.addHook('onRequest', async (request, reply) => {
     startDeadline(request, reply, request.routeOptions.config.timeoutMs ?? limits.requestTimeoutMs);
     reply.headers(SECURITY_HEADERS);
+    if (isStopping)
+      throw new HttpError('unavailable', 'the server is stopping', { headers: { 'retry-after': '5' } });
     if (options.hosts !== undefined && !options.hosts.includes(request.hostname.toLowerCase()))
       throw new HttpError('wrong-host', `'${request.hostname.slice(0, 100)}' is not served here`);
   });
@@ -133,9 +147,10 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
       methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     });
   await server.register(multipart);
+  server.addHook('preValidation', refuseMultipart);
   await documentRoutes(server);
   metricsRoutes(server, context);
-  const sendPage = options.page === undefined ? undefined : await servePage(server, options.page);
+  if (options.page !== undefined) await servePage(server, options.page);
   searchRoutes(server, context);
   explainRoutes(server, context);
   feedbackRoutes(server, context);
@@ -144,17 +159,14 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
   pictureRoutes(server, context);
   catalogRoutes(server, context);
   mapRoutes(server, context);
-  healthRoutes(server, context);
-  server.setNotFoundHandler((request, reply) => {
+  healthRoutes(server, context, options.ready);
+  server.setNotFoundHandler((request) => {
     const path = request.url.split('?')[0] ?? '';
     const allowed = routes.filter(({ url }) => matchesPath(url, path)).map(({ method }) => method);
     if (allowed.length > 0) {
       const allow = [...new Set(allowed)].sort().join(', ');
       throw new HttpError('method-not-allowed', `${path.slice(0, 200)} has ${allow}`, { headers: { allow } });
     }
-    const isPage =
-      request.method === 'GET' && !/^\/(v1|health|assets)(\/|$)/.test(path) && !/\.\w+$/.test(path);
-    if (isPage && sendPage !== undefined) return sendPage(reply);
     throw new HttpError('not-found', `there is no ${path.slice(0, 200)}`);
   });
   return server;
@@ -213,7 +225,9 @@ function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): 
       ? new HttpError('headers-too-large', 'the headers are longer than 16 kB')
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? new HttpError('request-timeout', 'the request did not arrive in time')
-        : new HttpError('bad-request', 'this is not HTTP');
+        : error.code === 'HPE_INVALID_METHOD'
+          ? new HttpError('bad-request', 'there is no such HTTP method')
+          : new HttpError('bad-request', 'this is not HTTP/1.1, or its head is broken');
   const body = JSON.stringify(problemOf(problem));
   socket.end(
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +

@@ -7,6 +7,8 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { z } from 'zod';
 import type { RequestContext, Server, ServerContext } from '../context.js';
 import { type BulkResult, bulkOperation } from '../contract.js';
+import { HttpError } from '../errors.js';
+import { type Issue, issueErrors } from '../issues.js';
 import { readLines } from '../ndjson.js';
 import { requireWritable } from '../searching.js';
 
@@ -14,6 +16,9 @@ export function bulkRoutes(server: Server, shared: ServerContext): void {
   server.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('application/x-ndjson', (_request, payload, done) => done(null, payload));
+    scope.addContentTypeParser('*', async () => {
+      throw wrongType();
+    });
     scope.post(
       '/v1/bulk',
       {
@@ -26,6 +31,7 @@ export function bulkRoutes(server: Server, shared: ServerContext): void {
         },
       },
       async (request, reply) => {
+        if (request.headers['content-type'] === undefined) throw wrongType();
         const body = request.body instanceof Readable ? request.body : Readable.from([]);
         const results = shared.stream(request, (context) => carryOut(context, shared, body, request.log));
         // Answers may wait for a client that reads none before it has sent all.
@@ -86,8 +92,9 @@ function readStep(
   }
   const parsed = bulkOperation.safeParse(value);
   if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    return fail(`${issue?.path.join('/') || 'line'}: ${issue?.message ?? 'is wrong'}`);
+    const [first] = issueErrors('', parsed.error.issues as readonly Issue[]);
+    const where = first === undefined || first.path === '' ? 'line' : first.path.slice(1);
+    return fail(`${where}: ${first?.message ?? 'is wrong'}`, claimedId(value));
   }
   const operation = parsed.data;
   const id = idOf(operation);
@@ -101,6 +108,21 @@ function readStep(
   const unknown = Object.keys(attributes).find((name) => !catalog.description.columns.includes(name));
   if (unknown !== undefined) return fail(`there is no column '${unknown.slice(0, 100)}'`, id);
   return { line, operation };
+}
+
+function wrongType(): HttpError {
+  return new HttpError(
+    'unsupported-media-type',
+    'the route reads application/x-ndjson: one operation a line',
+  );
+}
+
+/** The id of a line that does not fit the schema, where it says one. */
+function claimedId(value: unknown): string | null {
+  if (typeof value !== 'object' || value === null) return null;
+  const { put, patch, delete: deleted } = value as Record<string, unknown>;
+  const id = put ?? patch ?? deleted;
+  return typeof id === 'string' ? id.slice(0, 1024) : null;
 }
 
 function idOf(operation: Operation): string {

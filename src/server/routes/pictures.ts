@@ -5,7 +5,8 @@ import { parseGranularity } from '../../granularity/index.js';
 import { errorMessage } from '../../util/index.js';
 import type { Server, ServerContext } from '../context.js';
 import { picture, pictureList, searchRequest, searchResponse } from '../contract.js';
-import { HttpError } from '../errors.js';
+import { HttpError, schemaProblem } from '../errors.js';
+import type { Issue } from '../issues.js';
 import { filterColumns, requireColumns, requireRecord, toPicture } from '../records.js';
 import { search, searchProblem } from '../searching.js';
 
@@ -153,12 +154,9 @@ function filterOf(text: string | undefined): z.output<typeof filterFormat> {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new HttpError('invalid-json', 'the parameter filter is not JSON');
+    throw new HttpError('invalid-request', '/querystring/filter: must be JSON');
   }
   const result = filterFormat.safeParse(value);
   if (result.success) return result.data;
-  const errors = result.error.issues
-    .slice(0, 20)
-    .map(({ path, message }) => ({ path: `/querystring/filter/${path.join('/')}`, message }));
-  throw new HttpError('invalid-request', `${errors[0]?.path}: ${errors[0]?.message}`, { errors });
+  throw schemaProblem('/querystring/filter', result.error.issues as readonly Issue[]);
 }
