@@ -6,12 +6,13 @@ export * from './filter.js';
 export * from './filter-text.js';
 export { GRACE_MS, otherStores, sweepStores } from './generations.js';
 export * from './index-plan.js';
-export * from './indexing.js';
+export { type IndexOptions, type IndexReport, indexPictures } from './indexing.js';
 export * from './live-catalog.js';
 export { boxOfId, entryOfRecord, entryOfRow, type PictureEntry, recordId } from './picture-entries.js';
 export * from './query.js';
 export { recordPicture } from './record-picture.js';
 export type { PictureChange, PictureWrite, WriteOutcome } from './record-writes.js';
+export * from './reindexing.js';
 export * from './search.js';
 export type {
   FacetCount,

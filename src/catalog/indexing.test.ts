@@ -144,9 +144,9 @@ describe('indexPictures', () => {
         startProgress,
       }),
     ).rejects.toThrow('interrupted');
-    expect(await catalog.store.count()).toBe(5);
+    expect(await catalog.store.count()).toBe(8);
     await catalog.close();
-    expect(await index(catalogFolder, rows)).toMatchObject({ embedded: 7, unchanged: 5 });
+    expect(await index(catalogFolder, rows)).toMatchObject({ embedded: 4, unchanged: 8 });
   });
 
   it('another model fills a store of its own, which becomes the catalogue when it is whole', async () => {

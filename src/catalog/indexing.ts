@@ -1,13 +1,16 @@
 /**
- * Fills a store from manifest rows: only what is new or has changed is embedded, so that a run that was stopped is
- * resumed, and a catalogue is brought up to date, by running again. A record keeps the hash of its picture's bytes;
- * a row whose picture is the same but whose labels changed is stored again with the vector it has.
+ * Fills a store from manifest rows, or from records: only what is new or has changed is embedded, so that a run that was
+ * stopped is resumed, and a catalogue is brought up to date, by running again. A record keeps the hash of its picture's
+ * bytes; a row whose picture is the same but whose labels changed is stored again with the vector it has.
+ *
+ * Comparing, embedding and storing overlap: while the model runs, the next pictures are hashed and decoded, and those
+ * before are stored.
  */
-import type { Embedder } from '../bundle/index.js';
+import type { Embedder, PictureSource } from '../bundle/index.js';
 import type { ManifestRow } from '../data/index.js';
 import { storedVectors } from '../granularity/index.js';
 import { errorMessage, type StartProgress, sha256OfFile, silentProgress } from '../util/index.js';
-import { recordId } from './picture-entries.js';
+import { entryOfRow, type PictureEntry } from './picture-entries.js';
 import type { StoredRecord, VectorStore } from './store.js';
 
 /** What became of the rows. The four counts add up to the number of different pictures. */
@@ -20,63 +23,97 @@ export interface IndexReport {
   readonly failures: readonly { readonly id: string; readonly reason: string }[];
 }
 
+export interface IndexOptions {
+  readonly embedder: Embedder;
+  readonly store: VectorStore;
+  /** Default: none. */
+  readonly startProgress?: StartProgress | undefined;
+  /** Stops between batches; what was embedded by then is stored. */
+  readonly signal?: AbortSignal | undefined;
+  /** Pictures that are stored, and thereby safe, at a time. Default 256. */
+  readonly chunkSize?: number;
+  /** Runs each change of the store, e.g. under a lock. Default: at once. */
+  readonly write?: (change: () => Promise<void>) => Promise<void>;
+}
+
 /**
  * Embeds and stores the rows' pictures. A record's id is `recordId` of its row; of two rows of one picture the later
  * counts. Records that the rows do not mention stay.
- * @param options.startProgress default: none.
- * @param options.signal stops between batches; what was embedded by then is stored.
- * @param options.chunkSize pictures that are stored, and thereby safe, at a time. Default 256.
- * @throws DataError when the store cannot be written.
+ * @throws DataError when the store cannot be written; what `signal` was aborted with.
  */
-export async function indexPictures(options: {
-  readonly embedder: Embedder;
-  readonly rows: readonly ManifestRow[];
-  readonly store: VectorStore;
-  readonly startProgress?: StartProgress;
-  readonly signal?: AbortSignal | undefined;
-  readonly chunkSize?: number;
-}): Promise<IndexReport> {
+export async function indexPictures(
+  options: IndexOptions & { readonly rows: readonly ManifestRow[] },
+): Promise<IndexReport> {
+  return await indexEntries({ ...options, entries: options.rows.map(entryOfRow) });
+}
+
+/** As `indexPictures`, for entries from anywhere. */
+export async function indexEntries(
+  options: IndexOptions & { readonly entries: readonly PictureEntry[] },
+): Promise<IndexReport> {
   const { embedder, store, startProgress = silentProgress, signal, chunkSize = 256 } = options;
-  const rows = [...new Map(options.rows.map((row) => [recordId(row), row])).values()];
+  const write = options.write ?? ((change) => change());
+  const entries = [...new Map(options.entries.map((entry) => [entry.id, entry])).values()];
   const failures: { id: string; reason: string }[] = [];
   let [embedded, relabelled, unchanged] = [0, 0, 0];
-  const progress = startProgress('indexing', rows.length);
+  const progress = startProgress('indexing', entries.length);
   const report = () => {
     const done = embedded + relabelled + unchanged + failures.length;
     progress.update(done, failures.length === 0 ? '' : `${failures.length} unreadable`);
   };
-  try {
-    for (let start = 0; start < rows.length; start += chunkSize) {
+
+  const toEmbed: (Planned | undefined)[] = [];
+  async function* changed(): AsyncGenerator<PictureSource> {
+    for (let start = 0; start < entries.length; start += chunkSize) {
       signal?.throwIfAborted();
-      const plan = await planChunk(rows.slice(start, start + chunkSize), store, failures);
+      const plan = await planChunk(entries.slice(start, start + chunkSize), store, failures);
       unchanged += plan.unchanged;
-      await store.upsert(plan.relabelled);
+      if (plan.relabelled.length > 0) await write(() => store.upsert(plan.relabelled));
       relabelled += plan.relabelled.length;
       report();
-      const stored: StoredRecord[] = [];
-      try {
-        const pictures = plan.toEmbed.map(({ row }) => row);
-        for await (const batch of embedder.embed(pictures, { signal })) {
-          for (const { index, reason } of batch.failures)
-            failures.push({ id: recordId((plan.toEmbed[index] as Planned).row), reason });
-          const vectors = storedVectors(embedder.bundle.card.schema, embedder.dimension, batch);
-          batch.indices.forEach((index, n) => {
-            const { row, fields } = plan.toEmbed[index] as Planned;
-            const vector = vectors.subarray(n * store.dimension, (n + 1) * store.dimension);
-            stored.push({ id: recordId(row), vector, fields });
-          });
-          embedded += batch.indices.length;
-          report();
-        }
-      } finally {
-        await store.upsert(stored);
+      for (const planned of plan.toEmbed) {
+        toEmbed.push(planned);
+        const { path, box } = planned.entry;
+        yield box === undefined ? path : { path, box };
       }
     }
-    if (embedded + relabelled > 0) await store.flush();
+  }
+
+  let waiting: StoredRecord[] = [];
+  let storing: Promise<void> = Promise.resolve();
+  /** One chunk is stored while the next is embedded. */
+  const storeWaiting = async () => {
+    await storing;
+    const records = waiting;
+    waiting = [];
+    storing = write(() => store.upsert(records));
+    storing.catch(() => {}); // reported when it is awaited
+  };
+  try {
+    try {
+      for await (const batch of embedder.embed(changed(), { signal })) {
+        for (const { index, reason } of batch.failures)
+          failures.push({ id: (toEmbed[index] as Planned).entry.id, reason });
+        const vectors = storedVectors(embedder.bundle.card.schema, embedder.dimension, batch);
+        batch.indices.forEach((index, n) => {
+          const { entry, fields } = toEmbed[index] as Planned;
+          toEmbed[index] = undefined;
+          const vector = vectors.subarray(n * store.dimension, (n + 1) * store.dimension);
+          waiting.push({ id: entry.id, vector, fields });
+        });
+        embedded += batch.indices.length;
+        report();
+        if (waiting.length >= chunkSize) await storeWaiting();
+      }
+    } finally {
+      if (waiting.length > 0) await storeWaiting();
+      await storing;
+    }
+    if (embedded + relabelled > 0) await write(() => store.flush());
   } finally {
     progress.stop();
   }
-  const position = new Map(rows.map((row, index) => [recordId(row), index]));
+  const position = new Map(entries.map(({ id }, index) => [id, index]));
   failures.sort((a, b) => (position.get(a.id) ?? 0) - (position.get(b.id) ?? 0));
   return { embedded, relabelled, unchanged, failures };
 }
@@ -84,49 +121,33 @@ export async function indexPictures(options: {
 // --- internal ---
 
 interface Planned {
-  row: ManifestRow;
+  entry: PictureEntry;
   fields: Record<string, readonly string[]>;
 }
 
 /** Hashes the pictures of a chunk and compares with what the store has. */
 async function planChunk(
-  rows: readonly ManifestRow[],
+  entries: readonly PictureEntry[],
   store: VectorStore,
   failures: { id: string; reason: string }[],
 ): Promise<{ toEmbed: Planned[]; relabelled: StoredRecord[]; unchanged: number }> {
-  const existing = await store.get(rows.map(recordId));
-  const hashes = await Promise.allSettled(rows.map((row) => sha256OfFile(row.path)));
+  const existing = await store.get(entries.map(({ id }) => id));
+  const hashes = await Promise.allSettled(entries.map(({ path }) => sha256OfFile(path)));
   const toEmbed: Planned[] = [];
   const relabelled: StoredRecord[] = [];
   let unchanged = 0;
-  rows.forEach((row, n) => {
+  entries.forEach((entry, n) => {
     const [hash, record] = [hashes[n] as PromiseSettledResult<string>, existing[n]];
     if (hash.status === 'rejected') {
-      failures.push({
-        id: recordId(row),
-        reason: `${row.path}: cannot be read: ${errorMessage(hash.reason)}`,
-      });
+      failures.push({ id: entry.id, reason: `${entry.path}: cannot be read: ${errorMessage(hash.reason)}` });
       return;
     }
-    const fields = fieldsOf(row, hash.value);
-    if (record?.fields.content_hash?.[0] !== hash.value) toEmbed.push({ row, fields });
+    const fields = { ...entry.fields, content_hash: [hash.value] };
+    if (record?.fields.content_hash?.[0] !== hash.value) toEmbed.push({ entry, fields });
     else if (haveSameFields(store.columns, record.fields, fields)) unchanged++;
     else relabelled.push({ ...record, fields });
   });
   return { toEmbed, relabelled, unchanged };
-}
-
-function fieldsOf(row: ManifestRow, contentHash: string): Record<string, readonly string[]> {
-  const optional = (value: string | undefined) => (value === undefined ? [] : [value]);
-  return {
-    ...row.attributes,
-    path: [row.path],
-    item_id: [row.itemId],
-    split: [row.split],
-    source: optional(row.source),
-    source_group: optional(row.sourceGroup),
-    content_hash: [contentHash],
-  };
 }
 
 function haveSameFields(
