@@ -10,13 +10,21 @@ import {
   type PictureProblem,
 } from '../data/index.js';
 import { attributeBlocks, encodeAttributes, ITEM_LEVEL, type Schema } from '../granularity/index.js';
-import type { TrainingBatch, TrainingConfiguration } from '../training/index.js';
+import {
+  batchVerdicts,
+  type JudgedPair,
+  type TrainingBatch,
+  type TrainingConfiguration,
+} from '../training/index.js';
 import { DataError, type StartProgress } from '../util/index.js';
+import type { FeedbackPair } from './feedback-pairs.js';
 
 export interface BatchesOptions {
   readonly manifest: Manifest;
   readonly schema: Schema;
   readonly configuration: TrainingConfiguration;
+  /** Pairs that people judged; at most `configuration.feedback.pairs` of them are in a batch. */
+  readonly feedback?: readonly FeedbackPair[] | undefined;
   readonly progress: StartProgress;
   readonly onProblem: (problem: PictureProblem) => void;
   readonly signal?: AbortSignal | undefined;
@@ -31,14 +39,18 @@ export interface BatchSource {
 /** What a loader is told of the training rows, beside how pictures are made. */
 export interface RowsToSample {
   readonly rows: readonly ManifestRow[];
-  /** Number of each row's item, or of its class at the level that says what is alike. */
+  /** Number of each row's item, or of its class at the level that says what is alike; −1: in judged pairs alone. */
   readonly items: readonly number[];
+  /** Of those pairs. */
+  readonly judged: readonly JudgedPair[];
   readonly sampler: LoaderOptions['sampler'];
 }
 
 export interface Batches {
   /** Number of items (or values of what makes positives); the ids in batches are from 0 to one less. */
   readonly classes: number;
+  /** Pairs with verdicts behind the items of a batch. */
+  readonly judgedPairs: number;
   /** Batch number `index`, from 0. */
   next(index: number): Promise<TrainingBatch>;
   close(): Promise<void>;
@@ -58,9 +70,11 @@ export async function openBatches(
   const { values, known } = encodeAttributes(schema, sampled.rows);
   const blocks = attributeBlocks(schema);
   const width = blocks.reduce((sum, { size }) => sum + size, 0);
+  const verdictsOf = sampled.judged.length === 0 ? undefined : batchVerdicts(sampled.items, sampled.judged);
   const source = await open(sampled);
   return {
-    classes: new Set(sampled.items).size,
+    classes: new Set(sampled.items.filter((item) => item >= 0)).size,
+    judgedPairs: sampled.sampler.pairs?.count ?? 0,
     async next(index) {
       const batch = await source.next(index);
       const count = batch.rows.length;
@@ -75,6 +89,7 @@ export async function openBatches(
         itemIds: BigInt64Array.from(batch.rows, (row) => BigInt(sampled.items[row] as number)),
         attributeLabels,
         attributeKnown,
+        ...(verdictsOf === undefined ? {} : { verdicts: verdictsOf(batch.rows) }),
       };
     },
     close: () => source.close(),
@@ -85,7 +100,12 @@ export async function openBatches(
  * The training rows that batches are drawn from, each with its class.
  * @throws DataError when there are fewer classes than a batch needs.
  */
-export function rowsToSample({ manifest, schema, configuration }: BatchesOptions): RowsToSample {
+export function rowsToSample({
+  manifest,
+  schema,
+  configuration,
+  feedback = [],
+}: BatchesOptions): RowsToSample {
   const { positives, batch } = configuration;
   if (positives !== ITEM_LEVEL && !schema.attributes.some(({ name }) => name === positives)) {
     throw new DataError(
@@ -100,9 +120,9 @@ export function rowsToSample({ manifest, schema, configuration }: BatchesOptions
       : attributes[positives]?.length === 1
         ? attributes[positives][0]
         : undefined;
-  const rows = manifest.rows.filter((row) => row.split === 'train' && classOf(row) !== undefined);
+  const labelled = manifest.rows.filter((row) => row.split === 'train' && classOf(row) !== undefined);
   const numbers = new Map<string, number>();
-  const items = rows.map((row) => {
+  const items = labelled.map((row) => {
     const name = classOf(row) as string;
     const number = numbers.get(name) ?? numbers.size;
     numbers.set(name, number);
@@ -119,12 +139,22 @@ export function rowsToSample({ manifest, schema, configuration }: BatchesOptions
   }
   const firstRowOfItem = new Map<number, ManifestRow>();
   items.forEach((item, index) => {
-    if (!firstRowOfItem.has(item)) firstRowOfItem.set(item, rows[index] as ManifestRow);
+    if (!firstRowOfItem.has(item)) firstRowOfItem.set(item, labelled[index] as ManifestRow);
   });
   const look = schema.levels[1];
+  // Behind them come the pictures that only verdicts are about.
+  const rows = [...new Set([...labelled, ...feedback.flatMap((pair) => pair.rows)])];
+  const places = new Map(rows.map((row, place) => [row, place]));
+  const judged = feedback.map(({ rows: [a, b], verdict }) => ({
+    rows: [places.get(a) as number, places.get(b) as number] as const,
+    verdict,
+  }));
+  // A pair that is merely spared has no need to be in a batch.
+  const shown = judged.filter(({ verdict }) => verdict !== 'spared').map((pair) => pair.rows);
   return {
     rows,
-    items,
+    items: rows.map((_, place) => items[place] ?? -1),
+    judged,
     sampler: {
       itemsPerBatch: batch.items,
       picturesPerItem: batch.picturesPerItem,
@@ -133,6 +163,9 @@ export function rowsToSample({ manifest, schema, configuration }: BatchesOptions
         ? {}
         : { groupOf: (item: number) => firstRowOfItem.get(item)?.attributes[look]?.[0] }),
       sourceOf: (row: number) => rows[row]?.source,
+      ...(configuration.feedback === undefined || shown.length === 0
+        ? {}
+        : { pairs: { count: Math.min(configuration.feedback.pairs, shown.length), rows: shown } }),
     },
   };
 }

@@ -44,6 +44,7 @@ interface Options {
   adapters?: true | number;
   cache?: string;
   cacheFolder?: string;
+  feedback?: string;
   levels?: string;
   schemaFrom?: string;
   judge?: SplitChoice;
@@ -93,6 +94,10 @@ export function trainCommand(): Command {
       "keep what the backbone's frozen part makes of a picture on disk: auto, none, features, or the name of a stage (default: auto)",
     )
     .option('--cache-folder <folder>', "where (default: the user's cache folder)")
+    .option(
+      '--feedback <catalog>',
+      'also train on the thumbs up and down given in this catalogue; how many pairs a batch: --set feedback.pairs=8',
+    )
     .option('--levels <names>', 'levels from fine to coarse, e.g. look,category (default: found in the data)')
     .option(
       '--schema-from <manifest>',
@@ -113,7 +118,8 @@ export function trainCommand(): Command {
       '\nCtrl-C saves a checkpoint; the same command goes on from there.\n\nExample:\n' +
         '  $ semblance dataset emoji data/emoji\n' +
         '  $ semblance train --data data/emoji/manifest.csv --recipe emoji --out runs/emoji\n' +
-        '  $ semblance train --data shop.csv --backbone mobilenet.onnx --preprocessing half --out runs/shop\n',
+        '  $ semblance train --data shop.csv --backbone mobilenet.onnx --preprocessing half --out runs/shop\n' +
+        '  $ semblance train --data shop.csv --feedback catalog --out runs/shop-2\n',
     )
     .action(run);
 }
@@ -223,7 +229,14 @@ async function reportOn(
   report(`report: ${file}`);
 }
 
-async function settingsOf({ recipe, config, set, steps, seed }: Options): Promise<Record<string, unknown>> {
+async function settingsOf({
+  recipe,
+  config,
+  set,
+  steps,
+  seed,
+  feedback,
+}: Options): Promise<Record<string, unknown>> {
   let settings = recipe === undefined ? {} : recipeSettings('train --recipe', recipe);
   if (config !== undefined) {
     let value: unknown;
@@ -238,6 +251,7 @@ async function settingsOf({ recipe, config, set, steps, seed }: Options): Promis
   settings = merge(settings, parseSettings(set ?? []));
   if (steps !== undefined) settings.steps = steps;
   if (seed !== undefined) settings.seed = seed;
+  if (feedback !== undefined) settings = merge(settings, { feedback: { source: feedback } });
   return settings;
 }
 

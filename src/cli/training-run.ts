@@ -20,6 +20,8 @@ import {
 } from '../training/index.js';
 import { DataError, Random, type StartProgress, sha256OfFile, TrainingError } from '../util/index.js';
 import { openBatches } from './batches.js';
+import { openFeedback } from './feedback.js';
+import type { FeedbackPair } from './feedback-pairs.js';
 import { calibrateRows } from './fit-calibration.js';
 import { fitGranularity } from './fit-granularity.js';
 import { type EmbeddedRows, embedRows, judge } from './judging.js';
@@ -68,7 +70,12 @@ export function schemaOf(
 }
 
 /** Trains and writes the bundle; goes on where an interrupted run in the same directory stopped. */
-export async function runTraining(options: TrainingRunOptions): Promise<TrainingRun> {
+export async function runTraining(given: TrainingRunOptions): Promise<TrainingRun> {
+  const { configuration, pairs } = await openFeedback(given.configuration, {
+    ...given,
+    directory: join(given.directory, CHECKPOINTS),
+  });
+  const options = { ...given, configuration, feedback: pairs };
   const problems = new Set<string>();
   const onProblem = ({ path, message }: PictureProblem) => {
     if (!problems.has(path)) options.report(`left out: ${message}`);
@@ -106,12 +113,14 @@ export async function writeUntrainedBundle(
 
 // --- internal ---
 
+/** The folder of a run's checkpoints and log. */
+const CHECKPOINTS = 'training';
 const GRANULARITY_STREAM = 21;
 /** Of a coordinate of unit vectors; rounding alone stays far below. */
 const LARGEST_EXPORT_DIFFERENCE = 1e-4;
 
 async function trainAndExport(
-  options: TrainingRunOptions,
+  options: TrainingRunOptions & { readonly feedback: readonly FeedbackPair[] },
   opened: OpenedNetwork,
   onProblem: (problem: PictureProblem) => void,
 ): Promise<TrainingRun> {
@@ -134,7 +143,8 @@ async function trainAndExport(
       network: opened.network,
       dataHash,
       classes: batches.classes,
-      directory: join(directory, 'training'),
+      judgedPairs: batches.judgedPairs,
+      directory: join(directory, CHECKPOINTS),
       batch: batches.next,
       ...(validation === undefined
         ? {}

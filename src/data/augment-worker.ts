@@ -7,6 +7,7 @@ import { DataError, errorMessage, Random } from '../util/index.js';
 import { type AugmentationOptions, augmentPicture, premultiplyAlpha } from './augment.js';
 import type { DecodeOptions } from './decode.js';
 import { decodeInto, type PictureProblem, type PictureRow } from './decode-rows.js';
+import { groupOfPlace } from './sampler.js';
 
 export interface WorkerSetup {
   /** All pictures, [rows, S, S, 4] premultiplied; or the rows to decode them from when they are too many. */
@@ -14,6 +15,8 @@ export interface WorkerSetup {
   readonly sourceSize: number;
   readonly size: number;
   readonly picturesPerItem: number;
+  /** P·K, places of items in a batch; behind them lie pairs. Default: all. */
+  readonly itemPlaces?: number;
   readonly augmentation: AugmentationOptions;
   readonly fit: DecodeOptions['fit'];
   readonly seed: number;
@@ -62,7 +65,7 @@ export async function makeBatch(
   const mirrored = { ...augmentation, flipProbability: 1 - augmentation.flipProbability };
   for (let position = 0; position < rows.length; position++) {
     const random = Random.from(seed, AUGMENTATION_STREAM, step, position);
-    const item = Math.floor(position / setup.picturesPerItem);
+    const item = groupOfPlace(position, setup.picturesPerItem, setup.itemPlaces ?? rows.length);
     const isItemFlipped =
       Random.from(seed, ITEM_STREAM, step, item).uniform() < augmentation.itemFlipProbability;
     augmentPicture(

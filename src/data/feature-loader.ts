@@ -6,20 +6,20 @@
 import { DataError, Random } from '../util/index.js';
 import { isMirroredView } from './augmented-view.js';
 import type { CachedFeatures } from './cached-features.js';
-import { createSampler, type SamplerOptions } from './sampler.js';
+import { createKeptSampler, groupOfPlace, type SamplerOptions } from './sampler.js';
 
 export interface FeatureLoaderOptions {
-  /** As the loader's; `groupOf` is given item numbers and `sourceOf` rows, both as passed in. */
+  /** As the loader's: `groupOf` is given item numbers, `sourceOf` and `pairs` rows, as passed in. */
   sampler: Omit<SamplerOptions, 'seed'>;
   seed: number;
   /** How many batches are read ahead. Default 1. */
   prefetch?: number;
 }
 
-/** B = items × pictures an item. */
+/** B = items × pictures an item, and two a pair. */
 export interface FeatureBatch {
   readonly step: number;
-  /** [B] indices of the rows as passed in, item after item. */
+  /** [B] indices of the rows as passed in, item after item, then pair after pair. */
   readonly rows: Int32Array;
   /** [B] which view of each picture. */
   readonly views: Int32Array;
@@ -39,7 +39,7 @@ export interface FeatureLoader {
 
 /**
  * @param features of the rows
- * @param items item of each row, whole numbers from 0
+ * @param items item of each row, whole numbers from 0; −1 for a row that comes in pairs alone
  * @throws DataError when the readable pictures are of too few items for a batch
  */
 export function createFeatureLoader(
@@ -49,22 +49,21 @@ export function createFeatureLoader(
 ): FeatureLoader {
   const { seed, prefetch = 1 } = options;
   const { kept } = features;
-  const { picturesPerItem, sourceOf } = options.sampler;
-  const sampler = createSampler(
-    kept.map((row) => items[row]!),
-    {
-      ...options.sampler,
-      ...(sourceOf === undefined ? {} : { sourceOf: (index: number) => sourceOf(kept[index]!) }),
-      seed,
-    },
-  );
+  const { itemsPerBatch, picturesPerItem } = options.sampler;
+  const sampler = createKeptSampler(kept, items, { ...options.sampler, seed });
   const classes = viewClasses(features);
   const pending = new Map<number, Promise<FeatureBatch>>();
   let isClosed = false;
 
   async function load(step: number): Promise<FeatureBatch> {
     const rows = sampler.batch(step).rows.map((index) => kept[index]!);
-    const views = drawViews(rows, picturesPerItem, classes, seed, step);
+    const views = drawViews(
+      rows,
+      (place) => groupOfPlace(place, picturesPerItem, itemsPerBatch * picturesPerItem),
+      classes,
+      seed,
+      step,
+    );
     const { features: values, unreadable } = await features.read(rows, views);
     const { length } = features;
     for (const at of unreadable) {
@@ -121,12 +120,12 @@ function viewClasses({ views, view }: CachedFeatures): readonly (readonly number
 }
 
 /**
- * A view for each place. All pictures of an item are mirrored or none, each class as often as it has views; a row
+ * A view for each place. All pictures of an item or pair are mirrored or none, each class as often as it has views; a row
  * that recurs in a batch recurs in another view while there is one.
  */
 function drawViews(
   rows: Int32Array,
-  picturesPerItem: number,
+  groupOf: (place: number) => number,
   classes: readonly (readonly number[])[],
   seed: number,
   step: number,
@@ -137,7 +136,7 @@ function drawViews(
   let chosen = classes[0]!;
   for (const [at, row] of rows.entries()) {
     const random = Random.from(seed, VIEW_STREAM, step, at);
-    if (at % picturesPerItem === 0) {
+    if (at === 0 || groupOf(at) !== groupOf(at - 1)) {
       chosen = random.integer(total) < classes[0]!.length ? classes[0]! : classes[1]!;
     }
     const used = taken.get(row) ?? new Set();

@@ -68,4 +68,10 @@ export {
   regionProblem,
   shownArea,
 } from './region.js';
-export { createSampler, type SampledBatch, type Sampler, type SamplerOptions } from './sampler.js';
+export {
+  createSampler,
+  type SampledBatch,
+  type SampledPairs,
+  type Sampler,
+  type SamplerOptions,
+} from './sampler.js';

@@ -9,12 +9,12 @@ import { type AugmentationOptions, defaultAugmentation, premultiplyAlpha } from 
 import type { WorkerRequest, WorkerResponse, WorkerSetup } from './augment-worker.js';
 import type { DecodeOptions } from './decode.js';
 import { decodeInto, type PictureProblem, type PictureRow, requireSome } from './decode-rows.js';
-import { createSampler, type SamplerOptions } from './sampler.js';
+import { createKeptSampler, type SamplerOptions } from './sampler.js';
 
 export interface LoaderOptions {
   /** Width and height of the pictures in a batch, pixels. */
   size: number;
-  /** Items, pictures an item, look-alikes. `groupOf` is given item numbers and `sourceOf` rows, both as passed in. */
+  /** Items, pictures an item, look-alikes. `groupOf` is given item numbers, `sourceOf` and `pairs` rows, as passed in. */
   sampler: Omit<SamplerOptions, 'seed'>;
   seed: number;
   /** Default `defaultAugmentation`. */
@@ -33,10 +33,10 @@ export interface LoaderOptions {
   signal?: AbortSignal;
 }
 
-/** B = items × pictures an item; H = `size`. */
+/** B = items × pictures an item, and two a pair; H = `size`. */
 export interface Batch {
   readonly step: number;
-  /** [B] indices of the rows as passed in, item after item. */
+  /** [B] indices of the rows as passed in, item after item, then pair after pair. */
   readonly rows: Int32Array;
   /** [B, H, H, 3] RGB. The caller's own. */
   readonly pictures: Uint8Array;
@@ -57,7 +57,7 @@ export interface Loader {
 /**
  * Decodes the pictures, if they fit in memory, and starts the worker.
  * @param rows training rows of a manifest
- * @param items item of each row, whole numbers from 0
+ * @param items item of each row, whole numbers from 0; −1 for a row that comes in pairs alone
  * @throws DataError when no picture can be read, or the readable ones are of too few items for a batch
  */
 export async function createLoader(
@@ -96,15 +96,7 @@ export async function createLoader(
     requireSome(rows.length, problems);
   }
   const kept = Int32Array.from(rows.keys()).filter((row) => !reported.has(row));
-  const { sourceOf } = options.sampler;
-  const sampler = createSampler(
-    kept.map((row) => items[row]!),
-    {
-      ...options.sampler,
-      ...(sourceOf === undefined ? {} : { sourceOf: (index: number) => sourceOf(kept[index]!) }),
-      seed,
-    },
-  );
+  const sampler = createKeptSampler(kept, items, { ...options.sampler, seed });
   const setup: WorkerSetup = {
     source:
       pixels === undefined
@@ -113,6 +105,7 @@ export async function createLoader(
     sourceSize,
     size,
     picturesPerItem: options.sampler.picturesPerItem,
+    itemPlaces: options.sampler.itemsPerBatch * options.sampler.picturesPerItem,
     augmentation,
     fit: options.fit,
     seed,

@@ -20,10 +20,19 @@ export interface SamplerOptions {
   groupOf?: (item: number) => string | undefined;
   /** Who made a picture, by its row: the K pictures of an item come from different sources first. */
   sourceOf?: (row: number) => string | undefined;
+  /** Pairs of rows, of which every batch has some behind its items. */
+  pairs?: SampledPairs;
   seed: number;
 }
 
-/** Rows and views of a batch, both [P·K], item after item. */
+export interface SampledPairs {
+  /** F, pairs in a batch, from 1. */
+  readonly count: number;
+  /** At least one; all are visited, in random order, before one comes again. */
+  readonly rows: readonly (readonly [number, number])[];
+}
+
+/** Rows and views of a batch, both [P·K + 2F]: item after item, then pair after pair. */
 export interface SampledBatch {
   /** Indices into the list that the sampler was made from. */
   readonly rows: Int32Array;
@@ -32,7 +41,7 @@ export interface SampledBatch {
 }
 
 export interface Sampler {
-  /** P·K */
+  /** P·K + 2F */
   readonly batchSize: number;
   /** Steps until each item was visited about once. */
   readonly stepsPerEpoch: number;
@@ -41,11 +50,12 @@ export interface Sampler {
 }
 
 /**
- * @param items item of each row, as whole numbers from 0, e.g. the labels of the training rows
+ * @param items item of each row, as whole numbers from 0, e.g. the labels of the training rows; a row of −1 has none, and
+ *   comes in pairs alone
  * @throws DataError when there are fewer items than a batch needs, or an option is out of range
  */
 export function createSampler(items: ArrayLike<number>, options: SamplerOptions): Sampler {
-  const { itemsPerBatch, picturesPerItem, lookAlikeFraction = 0, groupOf, sourceOf, seed } = options;
+  const { itemsPerBatch, picturesPerItem, lookAlikeFraction = 0, groupOf, sourceOf, pairs, seed } = options;
   positive('itemsPerBatch', itemsPerBatch);
   positive('picturesPerItem', picturesPerItem);
   if (!(lookAlikeFraction >= 0 && lookAlikeFraction <= 0.9)) {
@@ -53,6 +63,7 @@ export function createSampler(items: ArrayLike<number>, options: SamplerOptions)
   }
   const rowsOfItem = new Map<number, number[]>();
   for (let row = 0; row < items.length; row++) {
+    if (items[row]! < 0) continue;
     const rows = rowsOfItem.get(items[row]!);
     if (rows === undefined) rowsOfItem.set(items[row]!, [row]);
     else rows.push(row);
@@ -75,10 +86,18 @@ export function createSampler(items: ArrayLike<number>, options: SamplerOptions)
   const leaderCount = itemsPerBatch - siblingCount;
 
   /** Items of leader positions `from` to `from + count` in the endless row of shuffled epochs. */
-  const leaders = createEpochs(itemList, seed);
+  const leaders = createEpochs(itemList, seed, EPOCH_STREAM);
+  if (pairs !== undefined) {
+    positive('pairs.count', pairs.count);
+    if (pairs.rows.length === 0) {
+      throw new DataError('createSampler: no picture pair that was judged can be read. Check the pictures');
+    }
+  }
+  const pairCount = pairs?.count ?? 0;
+  const pairAt = createEpochs([...(pairs?.rows.keys() ?? [])], seed, PAIR_STREAM);
 
   return {
-    batchSize: itemsPerBatch * picturesPerItem,
+    batchSize: itemsPerBatch * picturesPerItem + 2 * pairCount,
     stepsPerEpoch: Math.ceil(itemList.length / itemsPerBatch),
     batch(step) {
       if (!Number.isInteger(step) || step < 0) {
@@ -97,7 +116,7 @@ export function createSampler(items: ArrayLike<number>, options: SamplerOptions)
         if (free.length > 0) chosen.add(random.pick(free));
         else add(random.pick(itemList), chosen, itemList, random);
       }
-      const rows = new Int32Array(itemsPerBatch * picturesPerItem);
+      const rows = new Int32Array(itemsPerBatch * picturesPerItem + 2 * pairCount);
       const views = new Int32Array(rows.length);
       let offset = 0;
       for (const item of chosen) {
@@ -107,15 +126,63 @@ export function createSampler(items: ArrayLike<number>, options: SamplerOptions)
           views[offset] = Math.floor(k / pictures.length);
         }
       }
+      for (let position = 0; position < pairCount; position++) {
+        for (const row of pairs!.rows[pairAt(step * pairCount + position)]!) {
+          views[offset] = rows.subarray(0, offset).filter((before) => before === row).length;
+          rows[offset++] = row;
+        }
+      }
       return { rows, views };
     },
   };
+}
+
+/**
+ * A sampler of the rows that could be read; its rows are indices into `kept`.
+ * @param kept the readable rows, as they were passed to the loader; `sourceOf` and `pairs` speak of rows as passed in, too
+ */
+export function createKeptSampler(
+  kept: Int32Array,
+  items: ArrayLike<number>,
+  { sourceOf, pairs, ...options }: SamplerOptions,
+): Sampler {
+  const places = pairs === undefined ? undefined : new Map(Array.from(kept, (row, place) => [row, place]));
+  return createSampler(
+    kept.map((row) => items[row]!),
+    {
+      ...options,
+      ...(sourceOf === undefined ? {} : { sourceOf: (index: number) => sourceOf(kept[index]!) }),
+      ...(pairs === undefined
+        ? {}
+        : {
+            pairs: {
+              count: pairs.count,
+              rows: pairs.rows.flatMap(([a, b]) => {
+                const [placeA, placeB] = [places!.get(a), places!.get(b)];
+                return placeA === undefined || placeB === undefined ? [] : [[placeA, placeB] as const];
+              }),
+            },
+          }),
+    },
+  );
+}
+
+/**
+ * The number of the group that a place in a batch belongs to: the item, or behind the items the pair. What is drawn for a
+ * group, as mirroring, is the same for its pictures.
+ * @param itemPlaces P·K
+ */
+export function groupOfPlace(place: number, picturesPerItem: number, itemPlaces: number): number {
+  return place < itemPlaces
+    ? Math.floor(place / picturesPerItem)
+    : Math.floor(itemPlaces / picturesPerItem) + Math.floor((place - itemPlaces) / 2);
 }
 
 // --- internal ---
 
 const EPOCH_STREAM = 1;
 const BATCH_STREAM = 2;
+const PAIR_STREAM = 8;
 
 function positive(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 1) {
@@ -131,13 +198,13 @@ function add(item: number, chosen: Set<number>, all: readonly number[], random: 
 }
 
 /** Random access into shuffled epochs laid end to end; the last two epochs asked for are kept. */
-function createEpochs(items: readonly number[], seed: number): (position: number) => number {
+function createEpochs(items: readonly number[], seed: number, stream: number): (position: number) => number {
   const kept = new Map<number, readonly number[]>();
   return (position) => {
     const epoch = Math.floor(position / items.length);
     let order = kept.get(epoch);
     if (order === undefined) {
-      order = Random.from(seed, EPOCH_STREAM, epoch).shuffled(items);
+      order = Random.from(seed, stream, epoch).shuffled(items);
       if (kept.size >= 2) kept.delete(kept.keys().next().value!);
       kept.set(epoch, order);
     }

@@ -20,6 +20,18 @@ export interface MetricLossInputs {
   readonly proxies?: Value;
   /** Only losses over pairs look at it. */
   readonly memory?: PairMemory;
+  /** What is known of single pairs of the batch, whatever the item ids say. Only losses over pairs look at it. */
+  readonly verdicts?: PairVerdicts;
+}
+
+/** What people said of pairs of the batch: all three [B, B], symmetric, nothing on the diagonal. */
+export interface PairVerdicts {
+  /** Bool: where true the pair is what `positive` and `negative` say, elsewhere what the item ids say. */
+  readonly isJudged: Value;
+  /** 1 where a judged pair is a positive one, else 0. */
+  readonly positive: Value;
+  /** 1 where a judged pair is a negative one, else 0. Where both are 0 the pair counts as neither. */
+  readonly negative: Value;
 }
 
 /**

@@ -31,7 +31,7 @@ import {
   where,
 } from '../graph/index.js';
 import { ShapeError } from '../util/index.js';
-import type { MetricLossInputs, PairMemory } from './metric-loss.js';
+import type { MetricLossInputs, PairMemory, PairVerdicts } from './metric-loss.js';
 
 /** Pairs of an anchor of the batch with the N pictures of the batch and the memory: N = B + M. */
 export interface Pairs {
@@ -41,29 +41,48 @@ export interface Pairs {
   readonly positive: Value;
   /** 1 where two pictures are of different items, else 0 [B, N]. */
   readonly negative: Value;
+  /** Bool: where verdicts decided instead of the items [B, N]; absent without verdicts. */
+  readonly isJudged?: Value;
 }
 
 /**
- * The batch's pairs, first with itself, then with the memory.
- * @throws ShapeError when embeddings and item ids have other ranks, or disagree on B, D or M.
+ * The batch's pairs, first with itself, then with the memory. Verdicts come before item ids.
+ * @throws ShapeError when embeddings, item ids and verdicts have other ranks, or disagree on B, D or M.
  */
-export function batchPairs({ embeddings, itemIds, memory }: MetricLossInputs, where: string): Pairs {
-  const batch = checkBatch(embeddings, itemIds, where);
-  const size = memory === undefined ? 0 : checkMemory(memory, Number(embeddings.shape[1]), where);
+export function batchPairs(inputs: MetricLossInputs, name: string): Pairs {
+  const { embeddings, itemIds, memory, verdicts } = inputs;
+  const batch = checkBatch(embeddings, itemIds, name);
+  const size = memory === undefined ? 0 : checkMemory(memory, Number(embeddings.shape[1]), name);
+  if (verdicts !== undefined) checkVerdicts(verdicts, batch, name);
   const isSame = equal(reshape(itemIds, [batch, 1]), reshape(itemIds, [1, batch]));
   const isSelf = new Uint8Array(batch * batch);
   for (let i = 0; i < batch; i++) isSelf[i * batch + i] = 1;
   const isOther = not(constant(isSelf, [batch, batch], { dataType: 'bool' }));
   const similarity = pairSimilarity(embeddings, memory?.embeddings);
-  const positive = cast(and(isSame, isOther), 'float32');
-  const negative = cast(not(isSame), 'float32');
-  if (memory === undefined) return { similarity, positive, negative };
+  const byItem = { positive: cast(and(isSame, isOther), 'float32'), negative: cast(not(isSame), 'float32') };
+  const { positive, negative } =
+    verdicts === undefined
+      ? byItem
+      : {
+          positive: where(verdicts.isJudged, verdicts.positive, byItem.positive),
+          negative: where(verdicts.isJudged, verdicts.negative, byItem.negative),
+        };
+  if (memory === undefined) {
+    return {
+      similarity,
+      positive,
+      negative,
+      ...(verdicts === undefined ? {} : { isJudged: verdicts.isJudged }),
+    };
+  }
+  const unjudged = constant(new Uint8Array(batch * size), [batch, size], { dataType: 'bool' });
   const isSameItem = equal(reshape(itemIds, [batch, 1]), reshape(memory.itemIds, [1, size]));
   const isFilled = reshape(memory.isFilled, [1, size]);
   return {
     similarity,
     positive: concat([positive, multiply(cast(isSameItem, 'float32'), isFilled)], 1),
     negative: concat([negative, multiply(cast(not(isSameItem), 'float32'), isFilled)], 1),
+    ...(verdicts === undefined ? {} : { isJudged: concat([verdicts.isJudged, unjudged], 1) }),
   };
 }
 
@@ -146,6 +165,16 @@ export function logOnePlusSumExp(z: Value, isKept: Value, axis: 0 | 1): Value {
 }
 
 // --- internal ---
+
+function checkVerdicts({ isJudged, positive, negative }: PairVerdicts, batch: number, where: string): void {
+  for (const [name, { shape }] of Object.entries({ isJudged, positive, negative })) {
+    if (shape.length !== 2 || shape[0] !== batch || shape[1] !== batch) {
+      throw new ShapeError(
+        `${where}: verdicts.${name} must have shape [B, B] = [${batch}, ${batch}], got [${shape.join(', ')}].`,
+      );
+    }
+  }
+}
 
 /** @returns M */
 function checkMemory(

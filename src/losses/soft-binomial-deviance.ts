@@ -9,7 +9,17 @@
  * Our reconstruction after Manandhar, Bastan, Yap, "Semantic Granularity Metric Learning for Visual Search",
  * arXiv 1911.06047; the exact formula was not available to us.
  */
-import { add, multiply, scale, shift, softplus, subtract, type Value } from '../graph/index.js';
+import {
+  add,
+  constant,
+  multiply,
+  scale,
+  shift,
+  softplus,
+  subtract,
+  type Value,
+  where,
+} from '../graph/index.js';
 import { GraphError, ShapeError } from '../util/index.js';
 import type { BinomialDevianceOptions } from './binomial-deviance.js';
 import type { MetricLoss } from './metric-loss.js';
@@ -32,7 +42,8 @@ export interface SoftBinomialDevianceOptions extends BinomialDevianceOptions {
 }
 
 /**
- * With all links at zero and `pairs` this is binomial deviance, to the last bit.
+ * With all links at zero and `pairs` this is binomial deviance, to the last bit. In pairs with a verdict g counts as 0: a
+ * negative one has no slack, whatever attributes it shares.
  * @throws GraphError when built without a semantic similarity although a knob is not zero.
  * @throws ShapeError when the similarity is not [B, N], N = B + M.
  */
@@ -47,7 +58,7 @@ export function softBinomialDevianceLoss(options: SoftBinomialDevianceOptions = 
   } = options;
   return (inputs) => {
     const { semanticSimilarity } = inputs;
-    const { similarity, positive, negative } = batchPairs(inputs, 'softBinomialDevianceLoss');
+    const { similarity, positive, negative, isJudged } = batchPairs(inputs, 'softBinomialDevianceLoss');
     const semantic = (): Value => {
       if (semanticSimilarity === undefined) {
         throw new GraphError(
@@ -59,7 +70,10 @@ export function softBinomialDevianceLoss(options: SoftBinomialDevianceOptions = 
           `softBinomialDevianceLoss: semantic similarity must have shape [B, N] = [${similarity.shape.join(', ')}], got [${semanticSimilarity.shape.join(', ')}].`,
         );
       }
-      return semanticSimilarity;
+      // Attributes excuse nothing in a pair that somebody judged.
+      return isJudged === undefined
+        ? semanticSimilarity
+        : where(isJudged, constant(0, []), semanticSimilarity);
     };
     // Means divide by the sum of weights: the normalisation of u and v to mean 1. A log-sum-exp takes them as they are.
     const positiveWeight =

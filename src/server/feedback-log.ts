@@ -63,6 +63,11 @@ export class FeedbackLog {
     return this.#entries.get(key);
   }
 
+  /** All entries, the last word last. */
+  all(): FeedbackEntry[] {
+    return [...this.#entries.values()];
+  }
+
   /**
    * A page of entries, the last word first.
    * @param before only those that were said before this one's turn; a key that is gone gives none.

@@ -197,6 +197,20 @@ const settingsFormat = z.strictObject({
       weight: z.number().positive().max(1).default(0.5),
     })
     .optional(),
+  /** What people said of search results, as pairs beside those of the labels. */
+  feedback: z
+    .strictObject({
+      /** The catalogue whose feedback it is: a folder. */
+      source: z.string().min(1),
+      /** Pairs that have places in every batch, at most; each is two pictures more. */
+      pairs: z.int().positive().default(8),
+      /** SHA-256 of what was said; filled in when it is read. Given, it must be that. */
+      sha256: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hexadecimal')
+        .optional(),
+    })
+    .optional(),
   /** λ, the weight of the attribute loss; 0 trains the embedding alone. */
   attributeWeight: z.number().min(0).default(0.3),
   labelSmoothing: z.number().min(0).max(1).default(0),
@@ -247,6 +261,14 @@ export const trainingConfigurationFormat = settingsFormat
     if (kind !== 'normalized-softmax' && kind !== 'proxy-anchor') return;
     const message = `must be absent or 0 for a loss on proxies, which compares no pairs, got ${memory.batches}`;
     context.addIssue({ code: 'custom', path: ['memory', 'batches'], message });
+  })
+  .superRefine(({ loss: { kind }, memory, feedback }, context) => {
+    if (feedback === undefined) return;
+    const refuse = (message: string) => context.addIssue({ code: 'custom', path: ['feedback'], message });
+    if (kind === 'normalized-softmax' || kind === 'proxy-anchor')
+      refuse(`must be absent for a loss on proxies, which compares no pairs, got loss.kind '${kind}'`);
+    if (memory !== undefined && memory.batches > 0)
+      refuse(`must be absent with a memory of past batches, got memory.batches ${memory.batches}`);
   })
   .transform((settings) => ({
     ...settings,

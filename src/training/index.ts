@@ -7,3 +7,4 @@ export * from './recipes.js';
 export * from './step.js';
 export * from './tensor-file.js';
 export * from './train.js';
+export * from './verdicts.js';

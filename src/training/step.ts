@@ -2,7 +2,8 @@
  * The training step as one graph: pictures in, the next parameters out. onnxruntime runs it with one call.
  *
  * Inputs: `pictures` uint8 [B, H, W, 3] or `features` float32 [B, …] of a cached prefix, `item_ids` int64 [B], `attribute_labels` [B, A] and `attribute_known` [B, K]
- * where there are attributes, `learning_rate` and `step` scalars, `is_update` where gradients are accumulated; and every
+ * where there are attributes, `pair_judged`, `pair_positive` and `pair_negative` [B, B] where there are verdicts,
+ * `learning_rate` and `step` scalars, `is_update` where gradients are accumulated; and every
  * state by its name: parameters, their averages and moments, and the rows of a cross-batch memory.
  * Outputs: `loss`, `metric_loss`, `attribute_loss`, `gradient_norm`, `adversarial_loss` where pictures are attacked, and `next.<name>` for every state.
  */
@@ -21,7 +22,7 @@ import {
   type Value,
   where,
 } from '../graph/index.js';
-import { attributeLoss } from '../losses/index.js';
+import { attributeLoss, type PairVerdicts } from '../losses/index.js';
 import {
   attributeProbabilities,
   type BackboneOutputs,
@@ -68,6 +69,8 @@ export const AVERAGE_PREFIX = 'average.';
 export interface TrainingStepOptions {
   /** C: item ids in batches are from 0 to C − 1. Losses on proxies need it. */
   readonly classes?: number;
+  /** F: pairs with verdicts that follow a batch's items, two pictures each. Default 0: no verdicts. */
+  readonly judgedPairs?: number;
 }
 
 /**
@@ -78,10 +81,10 @@ export function buildTrainingStep(
   configuration: TrainingConfiguration,
   schema: Schema,
   network: TrainedNetwork = scratchNetwork(configuration),
-  { classes }: TrainingStepOptions = {},
+  { classes, judgedPairs = 0 }: TrainingStepOptions = {},
 ): TrainingStep {
   const { batch } = configuration;
-  const batchSize = batch.items * batch.picturesPerItem;
+  const batchSize = batch.items * batch.picturesPerItem + 2 * judgedPairs;
   const blocks =
     configuration.attributeWeight > 0 || usesAttributes(configuration) ? attributeBlocks(schema) : [];
   const attributeCount = blocks.reduce((sum, { size }) => sum + size, 0);
@@ -96,6 +99,14 @@ export function buildTrainingStep(
   const itemIds = input('item_ids', 'int64', [batchSize]);
   const labels = input('attribute_labels', 'float32', [batchSize, attributeCount]);
   const known = input('attribute_known', 'float32', [batchSize, blocks.length]);
+  const verdicts: PairVerdicts | undefined =
+    judgedPairs === 0
+      ? undefined
+      : {
+          isJudged: input('pair_judged', 'bool', [batchSize, batchSize]),
+          positive: input('pair_positive', 'float32', [batchSize, batchSize]),
+          negative: input('pair_negative', 'float32', [batchSize, batchSize]),
+        };
   const learningRate = input('learning_rate', 'float32', []);
   const step = input('step', 'float32', []);
 
@@ -151,6 +162,7 @@ export function buildTrainingStep(
       itemIds,
       ...(proxyValues === undefined ? {} : { proxies: proxyValues }),
       ...(similarity === undefined ? {} : { semanticSimilarity: similarity }),
+      ...(verdicts === undefined ? {} : { verdicts }),
       ...(memory === undefined
         ? {}
         : {
@@ -264,6 +276,7 @@ export function buildTrainingStep(
     source,
     itemIds,
     ...(isFed ? [labels, known] : []),
+    ...(verdicts === undefined ? [] : Object.values(verdicts)),
     learningRate,
     step,
     ...(isUpdate === undefined ? [] : [isUpdate]),

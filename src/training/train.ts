@@ -27,6 +27,7 @@ import type { TrainingConfiguration } from './configuration.js';
 import { scratchNetwork, type TrainedNetwork } from './network.js';
 import { AVERAGE_PREFIX, buildInferenceGraph, buildTrainingStep, type TrainingStep } from './step.js';
 import { readTensorFile, type TensorFile, writeTensorFile } from './tensor-file.js';
+import type { BatchVerdicts } from './verdicts.js';
 
 /** What a step is fed. B pictures of S pixels, A attribute values, K attributes. */
 export interface TrainingBatch {
@@ -38,6 +39,8 @@ export interface TrainingBatch {
   readonly attributeLabels: Float32Array;
   /** 0 or 1 [B, K] */
   readonly attributeKnown: Float32Array;
+  /** With `TrainingOptions.judgedPairs`. */
+  readonly verdicts?: BatchVerdicts;
 }
 
 export interface TrainingOptions {
@@ -49,6 +52,8 @@ export interface TrainingOptions {
   readonly dataHash: string;
   /** Number of training classes C: item ids in batches are from 0 to C − 1. Only losses on proxies need it. */
   readonly classes?: number;
+  /** F: pairs with verdicts behind the items of every batch. Default 0. */
+  readonly judgedPairs?: number;
   /** Where checkpoints, the log and the best parameters are kept. */
   readonly directory: string;
   /** Batch number `index`, from 0; the same at every call. A step takes `batch.accumulate` of them. */
@@ -124,12 +129,11 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
     signal,
   } = options;
   await mkdir(directory, { recursive: true });
-  const step = buildTrainingStep(
-    configuration,
-    schema,
-    network,
-    options.classes === undefined ? {} : { classes: options.classes },
-  );
+  const { classes, judgedPairs } = options;
+  const step = buildTrainingStep(configuration, schema, network, {
+    ...(classes === undefined ? {} : { classes }),
+    ...(judgedPairs === undefined ? {} : { judgedPairs }),
+  });
   const fingerprint = sha256(JSON.stringify([configuration, schema, options.dataHash]));
   const files = {
     checkpoint: join(directory, 'checkpoint.safetensors'),
@@ -306,11 +310,19 @@ function feedsOf(
     else if (name === 'item_ids') feed(batch.itemIds);
     else if (name === 'attribute_labels') feed(batch.attributeLabels);
     else if (name === 'attribute_known') feed(batch.attributeKnown);
+    else if (name === 'pair_judged') feed(verdictsOf(batch).isJudged);
+    else if (name === 'pair_positive') feed(verdictsOf(batch).positive);
+    else if (name === 'pair_negative') feed(verdictsOf(batch).negative);
     else if (name === 'learning_rate') feed(Float32Array.of(learningRate));
     else if (name === 'step') feed(Float32Array.of(index + 1));
     else if (name === 'is_update') feed(Uint8Array.of(isUpdate ? 1 : 0));
   }
   return feeds;
+}
+
+function verdictsOf({ verdicts }: TrainingBatch): BatchVerdicts {
+  if (verdicts !== undefined) return verdicts;
+  throw new TrainingError('internal: train: a batch with judged pairs must have verdicts, got none');
 }
 
 function logEntry(step: number, outputs: readonly Readonly<Record<string, Tensor>>[], learningRate: number) {
