@@ -27,6 +27,11 @@ beforeAll(async () => {
     }),
   );
 });
+/** A picture that is black on the left and white on the right. */
+beforeAll(async () => {
+  const halves = Buffer.alloc(24 * 20 * 3, Uint8Array.from([...Array(36).fill(0), ...Array(36).fill(255)]));
+  await sharp(halves, { raw: { width: 24, height: 20, channels: 3 } }).toFile(join(folder, 'halves.png'));
+});
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const options = (changes: Partial<LoaderOptions> = {}): LoaderOptions => ({
@@ -108,6 +113,45 @@ describe.each([
         for (let at = 0; at < 6; at += 2) expect(items[batch.rows[at]!]).toBe(items[batch.rows[at + 1]!]);
       }
       expect(problems.map((problem) => problem.row)).toEqual([CORRUPT]);
+    } finally {
+      await loader.close();
+    }
+  });
+
+  it('shows judged pairs behind the items, mirrored alike, and never one with the corrupt picture', async () => {
+    const pairs = {
+      count: 2,
+      rows: [
+        [0, 11],
+        [CORRUPT, 6],
+        [2, 9],
+      ] as const,
+    };
+    const augmentation = { ...noAugmentation, itemFlipProbability: 0.5 };
+    const loader = await createLoader(
+      rows
+        .map((row, index) => (index === 11 ? { path: join(folder, 'halves.png') } : row))
+        .with(0, {
+          path: join(folder, 'halves.png'),
+        }),
+      items.with(11, -1),
+      options({ memoryLimitBytes, augmentation, sampler: { itemsPerBatch: 3, picturesPerItem: 3, pairs } }),
+    );
+    try {
+      const sides = new Set<number>();
+      for (let step = 0; step < 12; step++) {
+        const batch = await loader.next(step);
+        expect(batch.rows.length).toBe(13);
+        expect(batch.rows.subarray(0, 9).includes(11)).toBe(false);
+        expect(batch.rows.includes(CORRUPT)).toBe(false);
+        for (const at of [9, 11]) {
+          if (batch.rows[at] !== 0 || batch.rows[at + 1] !== 11) continue;
+          const [one, other] = [at, at + 1].map((place) => batch.pictures[place * 768]!);
+          expect(one).toBe(other);
+          sides.add(one!);
+        }
+      }
+      expect([...sides].sort()).toEqual([0, 255]);
     } finally {
       await loader.close();
     }

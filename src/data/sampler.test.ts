@@ -76,6 +76,37 @@ describe('createSampler', () => {
     }
   });
 
+  it('has pairs behind the items, each in turn; rows without an item come in pairs alone', () => {
+    const items = [...Array.from({ length: 12 }, (_, row) => row >> 1), -1, -1];
+    const rows = [
+      [0, 12],
+      [3, 5],
+      [12, 13],
+      [7, 1],
+    ] as const;
+    const options = { itemsPerBatch: 4, picturesPerItem: 3, seed: 5 };
+    const sampler = createSampler(items, { ...options, pairs: { count: 2, rows } });
+    const without = createSampler(items.slice(0, 12), options);
+    expect(sampler.batchSize).toBe(16);
+    const seen: string[] = [];
+    for (let step = 0; step < 6; step++) {
+      const batch = sampler.batch(step);
+      expect(batch.rows.subarray(0, 12)).toEqual(without.batch(step).rows);
+      const pairs = [12, 14].map((at) => [...batch.rows.subarray(at, at + 2)].join());
+      seen.push(...pairs);
+      batch.rows.forEach((row, at) => {
+        expect(batch.views[at]).toBe(batch.rows.subarray(0, at).filter((other) => other === row).length);
+      });
+    }
+    // Three epochs of all four, in another order each.
+    const epochs = [0, 4, 8].map((start) => seen.slice(start, start + 4));
+    for (const epoch of epochs) expect(epoch.toSorted()).toEqual(rows.map((pair) => pair.join()).sort());
+    expect(new Set(epochs.map((epoch) => epoch.join(' '))).size).toBeGreaterThan(1);
+    expect(() => createSampler(items, { ...options, pairs: { count: 1, rows: [] } })).toThrow(
+      'no picture pair that was judged can be read',
+    );
+  });
+
   it('takes siblings of the batch’s own items where it is asked to', () => {
     const items = Array.from({ length: 400 }, (_, row) => row >> 1); // 200 items in 50 groups of 4
     const groupOf = (item: number) => `${item >> 2}`;
