@@ -21,6 +21,8 @@ export type PictureSource =
       readonly box?: Region | undefined;
       /** How messages call it. Default `picture`. */
       readonly name?: string | undefined;
+      /** Refuse more pixels before decoding. Default: as `decodePicture`. */
+      readonly maximumPixels?: number | undefined;
     };
 
 /** A picture source taken apart. */
@@ -28,11 +30,13 @@ export function sourceParts(picture: PictureSource): {
   readonly source: string | Uint8Array;
   readonly box: Region | undefined;
   readonly name: string | undefined;
+  readonly limits: { readonly maximumPixels?: number };
 } {
   if (typeof picture === 'string' || picture instanceof Uint8Array)
-    return { source: picture, box: undefined, name: undefined };
-  if ('path' in picture) return { source: picture.path, box: picture.box, name: undefined };
-  return { source: picture.bytes, box: picture.box, name: picture.name };
+    return { source: picture, box: undefined, name: undefined, limits: {} };
+  if ('path' in picture) return { source: picture.path, box: picture.box, name: undefined, limits: {} };
+  const { bytes, box, name, maximumPixels } = picture;
+  return { source: bytes, box, name, limits: maximumPixels === undefined ? {} : { maximumPixels } };
 }
 
 /** The outputs for the pictures of a batch, in their order. */
@@ -214,13 +218,14 @@ export async function decodePixels(
   preprocessing: Preprocessing,
 ): Promise<Float32Array> {
   const { size, fit, background, mean, std } = preprocessing;
-  const { source, box, name } = sourceParts(picture);
+  const { source, box, name, limits } = sourceParts(picture);
   const { data } = await decodePicture(source, {
     size,
     fit,
     background: background as Colour,
     ...(box === undefined ? {} : { box }),
     ...(name === undefined ? {} : { name }),
+    ...limits,
   });
   const plane = size * size;
   const pixels = new Float32Array(3 * plane);

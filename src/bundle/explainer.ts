@@ -154,12 +154,12 @@ interface PreparedPicture {
 }
 
 async function prepare(embedder: Embedder, picture: PictureSource): Promise<PreparedPicture> {
-  const { source, box, name } = sourceParts(picture);
+  const { source, box, name, limits } = sourceParts(picture);
   const { preprocessing } = embedder.bundle;
   const bytes = typeof source === 'string' ? await readPictureBytes(source) : source;
   const called = name ?? (typeof source === 'string' ? source : undefined);
-  const pixels = await decodePixels({ bytes, box, name: called }, preprocessing);
-  const size = await pictureSize(bytes);
+  const pixels = await decodePixels({ bytes, box, name: called, ...limits }, preprocessing);
+  const size = await pictureSize(bytes, limits);
   const { unit: _, ...area } = inFractions(shownArea(size, preprocessing.fit, box), size);
   return { pixels, size, area };
 }

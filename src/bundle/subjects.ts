@@ -34,10 +34,10 @@ export async function proposeSubjects(
   embedder: Embedder,
   picture: PictureSource,
 ): Promise<SubjectProposal[]> {
-  const { source, box, name } = sourceParts(picture);
+  const { source, box, name, limits } = sourceParts(picture);
   const bytes = typeof source === 'string' ? await readPictureBytes(source) : source;
   const called = name ?? (typeof source === 'string' ? source : undefined);
-  const named = called === undefined ? {} : { name: called };
+  const named = { ...limits, ...(called === undefined ? {} : { name: called }) };
   const size = await pictureSize(bytes, named);
   const within =
     box === undefined ? { left: 0, top: 0, right: size.width, bottom: size.height } : regionPixels(box, size);

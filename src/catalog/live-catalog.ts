@@ -151,10 +151,13 @@ export class LiveCatalog {
    */
   async put(
     pictures: readonly PictureWrite[],
-    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+    {
+      signal,
+      maximumPixels,
+    }: { readonly signal?: AbortSignal | undefined; readonly maximumPixels?: number } = {},
   ): Promise<WriteOutcome[]> {
     return await this.#write(
-      async (generation) => await embedPictures(generation, pictures, signal),
+      async (generation) => await embedPictures(generation, pictures, signal, maximumPixels),
       async ({ catalog }, embedded: readonly EmbeddedPicture[]) => await storePictures(catalog, embedded),
       signal,
     );

@@ -62,6 +62,7 @@ export async function embedPictures(
   { catalog, embedder }: { readonly catalog: Catalog; readonly embedder: Embedder },
   pictures: readonly PictureWrite[],
   signal?: AbortSignal | undefined,
+  maximumPixels?: number,
 ): Promise<EmbeddedPicture[]> {
   const prepared = await Promise.all(
     pictures.map((picture) =>
@@ -76,7 +77,7 @@ export async function embedPictures(
     'bytes' in one ? { id: one.id, reason: 'internal: was not embedded' } : one,
   );
   const { schema, dimension } = catalog.description;
-  const sources = ready.map(({ id, bytes }) => ({ bytes, box: boxOfId(id), name: id }));
+  const sources = ready.map(({ id, bytes }) => ({ bytes, box: boxOfId(id), name: id, maximumPixels }));
   for await (const batch of embedder.embed(sources, { signal })) {
     for (const { index, reason } of batch.failures) {
       const { id, index: place } = ready[index] as (typeof ready)[number];

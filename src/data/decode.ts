@@ -1,20 +1,24 @@
 /**
  * Decoding: any file of six formats → upright sRGB, 8 bits a channel, of one size.
- * Invariants: the bytes decide what a file is, not its name; the whole file is read before the decoder sees it (a
- * decoder that is given a path may follow references to other files); any warning of the decoder is an error,
- * because a half-grey picture would train and search like a real one; every failure is a `DataError` that names
- * the picture and the cause on one line.
+ * Invariants: the whole file is read before the decoder sees it; what `processPicture` keeps, it keeps here too; every
+ * failure is a `DataError` that names the picture and the cause on one line.
  */
 import { open } from 'node:fs/promises';
-import sharp, { type OutputInfo, type Sharp } from 'sharp';
+import type { Sharp } from 'sharp';
 import { DataError, errorMessage } from '../util/index.js';
-import { sniffContent } from './picture-formats.js';
+import {
+  MAXIMUM_BYTES,
+  type PictureLimits,
+  processPicture,
+  tooLarge,
+  uprightSize,
+} from './picture-processing.js';
 import { type PictureSize, type Region, regionPixels } from './region.js';
 
 /** Red, green, blue, each 0 to 255. */
 export type Colour = readonly [red: number, green: number, blue: number];
 
-export interface DecodeOptions {
+export interface DecodeOptions extends PictureLimits {
   /** Width and height of the result, pixels. Default: the picture's own size. */
   size?: number;
   /**
@@ -28,10 +32,6 @@ export interface DecodeOptions {
   keepAlpha?: boolean;
   /** Only this part of the upright picture; what reaches beyond the picture is cut off. Default: all of it. */
   box?: Region;
-  /** Refuse pictures of more pixels, on the header, before decoding. Default 100,000,000. */
-  maximumPixels?: number;
-  /** Refuse larger files, before reading. Default 100 MB. */
-  maximumBytes?: number;
   /** How messages call a picture given as bytes. Default `picture`. */
   name?: string;
 }
@@ -53,53 +53,27 @@ export async function decodePicture(
   source: string | Uint8Array,
   options: DecodeOptions = {},
 ): Promise<DecodedPicture> {
-  const {
-    size,
-    fit = 'cover',
-    background = [255, 255, 255],
-    keepAlpha = false,
-    maximumPixels = 100_000_000,
-    maximumBytes = MAXIMUM_BYTES,
-  } = options;
-  const name = typeof source === 'string' ? source : (options.name ?? 'picture');
-  const fail = (message: string, cause?: unknown) => new DataError(message, { file: name, cause });
-  const bytes = typeof source === 'string' ? await readPictureBytes(source, maximumBytes) : source;
-  if (bytes.length > maximumBytes) throw fail(tooLarge(bytes.length, maximumBytes));
-  const content = sniffContent(bytes);
-  if (!content.readable) {
-    throw fail(notAPicture(content.description));
-  }
+  const { size, fit = 'cover', background = [255, 255, 255], keepAlpha = false, box } = options;
   const [r, g, b] = background;
   const colour = keepAlpha ? { r: 0, g: 0, b: 0, alpha: 0 } : { r, g, b };
-  let picture = sharp(bytes, { failOn: 'warning', limitInputPixels: maximumPixels, page: 0, pages: 1 })
-    .autoOrient()
-    .toColourspace('srgb');
-  if (options.box !== undefined) {
-    const { width, height } = await uprightSize(picture, (error) => {
-      throw fail(explainFailure(content.format, errorMessage(error), maximumPixels), error);
-    });
-    let box: ReturnType<typeof regionPixels>;
-    try {
-      box = regionPixels(options.box, { width, height });
-    } catch (error) {
-      throw fail(errorMessage(error), error);
+  return await withPicture(source, options, async (opened, format) => {
+    let picture = opened.autoOrient().toColourspace('srgb');
+    if (box !== undefined) {
+      const { left, top, right, bottom } = regionPixels(box, await uprightSize(picture));
+      picture = picture.extract({ left, top, width: right - left, height: bottom - top });
     }
-    const { left, top, right, bottom } = box;
-    picture = picture.extract({ left, top, width: right - left, height: bottom - top });
-  }
-  if (keepAlpha) picture = picture.ensureAlpha();
-  else if (content.format !== 'JPEG') picture = picture.flatten({ background: colour }); // a JPEG has no alpha
-  if (size !== undefined) picture = picture.resize(size, size, { fit, background: colour });
-  let data: Uint8Array;
-  let info: OutputInfo;
-  try {
-    ({ data, info } = await picture.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true }));
-  } catch (error) {
-    throw fail(explainFailure(content.format, errorMessage(error), maximumPixels), error);
-  }
-  const channels = keepAlpha ? 4 : 3;
-  if (info.channels !== channels) data = withChannels(data, info.channels, channels);
-  return { data, width: info.width, height: info.height, channels };
+    if (keepAlpha) picture = picture.ensureAlpha();
+    else if (format !== 'JPEG') picture = picture.flatten({ background: colour }); // a JPEG has no alpha
+    if (size !== undefined) picture = picture.resize(size, size, { fit, background: colour });
+    const { data, info } = await picture.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    const channels = keepAlpha ? 4 : 3;
+    return {
+      data: info.channels === channels ? data : withChannels(data, info.channels, channels),
+      width: info.width,
+      height: info.height,
+      channels,
+    };
+  });
 }
 
 /**
@@ -108,19 +82,9 @@ export async function decodePicture(
  */
 export async function pictureSize(
   source: string | Uint8Array,
-  options: Pick<DecodeOptions, 'maximumPixels' | 'maximumBytes' | 'name'> = {},
+  options: PictureLimits & Pick<DecodeOptions, 'name'> = {},
 ): Promise<PictureSize> {
-  const { maximumPixels = 100_000_000, maximumBytes = MAXIMUM_BYTES } = options;
-  const name = typeof source === 'string' ? source : (options.name ?? 'picture');
-  const bytes = typeof source === 'string' ? await readPictureBytes(source, maximumBytes) : source;
-  const content = sniffContent(bytes);
-  if (!content.readable) throw new DataError(notAPicture(content.description), { file: name });
-  return await uprightSize(sharp(bytes, { limitInputPixels: maximumPixels, page: 0, pages: 1 }), (error) => {
-    throw new DataError(explainFailure(content.format, errorMessage(error), maximumPixels), {
-      file: name,
-      cause: error,
-    });
-  });
+  return await withPicture(source, options, (picture) => uprightSize(picture));
 }
 
 /** Reads the file of a picture. @throws DataError: no such file, not a file, larger than `maximumBytes` */
@@ -149,41 +113,15 @@ export async function readPictureBytes(
 
 // --- internal ---
 
-const MAXIMUM_BYTES = 100_000_000;
-
-const notAPicture = (description: string) =>
-  `is ${description}, not a picture: a JPEG, PNG, WebP, GIF, AVIF or TIFF is required`;
-
-async function uprightSize(picture: Sharp, onFailure: (error: unknown) => never): Promise<PictureSize> {
-  try {
-    const { width, height } = (await picture.metadata()).autoOrient;
-    return { width, height };
-  } catch (error) {
-    return onFailure(error);
-  }
+async function withPicture<T>(
+  source: string | Uint8Array,
+  options: PictureLimits & { name?: string },
+  use: (picture: Sharp, format: string) => Promise<T>,
+): Promise<T> {
+  if (typeof source !== 'string') return await processPicture(source, options, use);
+  const bytes = await readPictureBytes(source, options.maximumBytes);
+  return await processPicture(bytes, { ...options, name: source }, use);
 }
-
-function tooLarge(bytes: number, maximum: number): string {
-  return `is too large: at most ${maximum} bytes are read, got ${bytes}`;
-}
-
-/** One sentence for what the decoder says, whose own words differ by format and are sometimes "Unknown error". */
-function explainFailure(format: string, message: string, maximumPixels: number): string {
-  if (/pixel limit/i.test(message)) {
-    return `has too many pixels: at most ${maximumPixels} are decoded. Scale it down, or raise the limit if you trust it`;
-  }
-  const detail = (message.replace(DECODER_PREFIXES, '').split(/ Vips\w*: /)[0] ?? '').trim();
-  const words = detail === '' ? '' : ` (${detail})`;
-  if (
-    /premature|truncated|unexpected end|end of (file|data|stream)|not enough|out of data|EOF/i.test(message)
-  ) {
-    return `is a truncated ${format}${words}`;
-  }
-  return `is a corrupt ${format}${words}`;
-}
-
-const DECODER_PREFIXES =
-  /^(Input buffer (has corrupt header|contains[^:]*): ?)?(Warning treated as error due to failOn setting )?(Vips\w*: )?/i;
 
 /** Grey → three equal channels, and with or without alpha, should the decoder have kept fewer than asked for. */
 function withChannels(data: Uint8Array, from: number, to: 3 | 4): Uint8Array {

@@ -59,6 +59,7 @@ export {
   writeManifest,
 } from './manifest.js';
 export { type PictureFormat, type SniffedContent, sniffContent } from './picture-formats.js';
+export { type PictureLimits, processPicture, uprightSize } from './picture-processing.js';
 export {
   inFractions,
   type PictureSize,

@@ -31,10 +31,15 @@ const startsWith =
 const ascii = (bytes: Uint8Array, from: number, to: number) =>
   String.fromCharCode(...bytes.subarray(from, Math.min(to, bytes.length)));
 
-/** Brands of an ISO media file: the major one at byte 8, then the compatible ones to the end of the first box. */
+/**
+ * Brands of an ISO media file: the major one at byte 8, then the compatible ones to the end of the first box. As strict on
+ * the box's length as the decoder: `<!--ftypavif--><svg …` would be an SVG to it.
+ */
 function hasBrand(bytes: Uint8Array, brands: readonly string[]): boolean {
-  if (ascii(bytes, 4, 8) !== 'ftyp') return false;
-  const end = Math.min(bytes.length, 256, ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0));
+  if (ascii(bytes, 4, 8) !== 'ftyp' || bytes[0] !== 0 || bytes[1] !== 0) return false;
+  const length = ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
+  if (length > 2048 || length % 4 !== 0) return false;
+  const end = Math.min(bytes.length, 256, length);
   for (let at = 8; at + 4 <= end; at += 4) if (brands.includes(ascii(bytes, at, at + 4))) return true;
   return false;
 }
@@ -60,6 +65,12 @@ const RECOGNISED: readonly (readonly [string, Test])[] = [
   ['a PDF', (bytes) => ascii(bytes, 0, 5) === '%PDF-'],
   ['a ZIP archive', startsWith(0x50, 0x4b, 0x03, 0x04)],
   ['a gzip archive', startsWith(0x1f, 0x8b)],
+  ['a 7z archive', startsWith(0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c)],
+  ['a RAR archive', startsWith(0x52, 0x61, 0x72, 0x21, 0x1a, 0x07)],
+  ['a bzip2 archive', startsWith(0x42, 0x5a, 0x68)],
+  ['an xz archive', startsWith(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00)],
+  ['a zstd archive', startsWith(0x28, 0xb5, 0x2f, 0xfd)],
+  ['a tar archive', (bytes) => ascii(bytes, 257, 262) === 'ustar'],
   ['a BMP', (bytes) => ascii(bytes, 0, 2) === 'BM' && bytes.length > 26],
   ['SVG', isMarkup(/<svg[\s>]|<!DOCTYPE\s+svg/i)],
   ['HTML', isMarkup(/^\s*<(!doctype html|html)/i)],

@@ -3,9 +3,8 @@
  * record's box. What was scaled is kept in memory, least recently used first out; its key holds the picture's own hash, so
  * that a picture that changed is scaled again.
  */
-import sharp from 'sharp';
 import type { StoredRecord } from '../catalog/index.js';
-import { readPictureBytes, regionPixels, sniffContent } from '../data/index.js';
+import { processPicture, readPictureBytes, regionPixels, sniffContent, uprightSize } from '../data/index.js';
 import { DataError } from '../util/index.js';
 import { clientMessage, HttpError } from './errors.js';
 import { pictureFile } from './records.js';
@@ -61,17 +60,21 @@ export class ImageMaker {
     width: number | undefined,
     box: ReturnType<typeof pictureFile>['box'],
   ): Promise<ServedImage> {
-    try {
-      let picture = sharp(bytes, { limitInputPixels: this.#maximumPixels, pages: 1 }).autoOrient();
+    return await processPicture(bytes, { maximumPixels: this.#maximumPixels }, async (opened) => {
+      let picture = opened.autoOrient();
       if (box !== undefined) {
-        const { left, top, right, bottom } = regionPixels(box, (await picture.metadata()).autoOrient);
+        const { left, top, right, bottom } = regionPixels(box, await uprightSize(picture));
         picture = picture.extract({ left, top, width: right - left, height: bottom - top });
       }
-      if (width !== undefined) picture = picture.resize({ width, withoutEnlargement: true });
+      // A WebP has at most 16,383 pixels a side.
+      picture = picture.resize({
+        width: width ?? WEBP_SIDE,
+        height: WEBP_SIDE,
+        fit: 'inside',
+        withoutEnlargement: true,
+      });
       return { bytes: await picture.webp({ quality: 82 }).toBuffer(), type: 'image/webp' };
-    } catch (error) {
-      throw new DataError('cannot be decoded', { cause: error });
-    }
+    });
   }
 
   async #cached(key: string, make: () => Promise<ServedImage>): Promise<ServedImage> {
@@ -94,6 +97,8 @@ export class ImageMaker {
 }
 
 // --- internal ---
+
+const WEBP_SIDE = 16_383;
 
 const BROWSER_TYPES: Readonly<Record<string, string | undefined>> = {
   JPEG: 'image/jpeg',

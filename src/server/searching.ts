@@ -74,22 +74,11 @@ export async function toPictureSource(context: RequestContext, example: Example)
   if ('id' in example) return { ...pictureFile(await requireRecord(context, example.id)), ...box };
   if ('url' in example)
     throw new HttpError('url-not-allowed', 'the server does not fetch pictures. Send the picture itself');
-  if ('picture' in example)
-    return { bytes: limitedPicture(context, Buffer.from(example.picture, 'base64')), ...box };
+  if ('picture' in example) return { ...uploaded(context, Buffer.from(example.picture, 'base64')), ...box };
   const { upload } = context;
   if (upload === undefined)
     throw new HttpError('invalid-multipart', "an example says 'upload', but there is no file part 'picture'");
-  return { bytes: limitedPicture(context, upload), ...box };
-}
-
-/** @throws HttpError `too-large` */
-export function limited({ limits }: ServerContext, bytes: Uint8Array): Uint8Array {
-  if (bytes.length > limits.pictureBytes)
-    throw new HttpError(
-      'too-large',
-      `a picture may have ${limits.pictureBytes} bytes, got ${bytes.length}. Scale it down`,
-    );
-  return bytes;
+  return { ...uploaded(context, upload), ...box };
 }
 
 /** @throws HttpError `read-only` */
@@ -143,6 +132,11 @@ export function limitedPicture({ limits }: ServerContext, bytes: Uint8Array): Ui
 // --- internal ---
 
 const MAXIMUM_FACET_VALUES = 200;
+
+/** A picture of a client's, within this server's limits. */
+function uploaded(context: RequestContext, bytes: Uint8Array): { bytes: Uint8Array; maximumPixels: number } {
+  return { bytes: limitedPicture(context, bytes), maximumPixels: context.limits.picturePixels };
+}
 
 function mutable(attributes: Readonly<Record<string, readonly string[]>>): Record<string, string[]> {
   return Object.fromEntries(Object.entries(attributes).map(([name, values]) => [name, [...values]]));

@@ -2,9 +2,8 @@
  * Opens every picture of a manifest once: can it be read, how large is it, and its fingerprint. A few pictures are in
  * memory at a time; what is kept of one is some 500 bytes.
  */
-import sharp from 'sharp';
 import { DataError, errorMessage, type StartProgress, sha256, silentProgress } from '../../util/index.js';
-import { decodePicture, readPictureBytes } from '../decode.js';
+import { decodePicture, pictureSize, readPictureBytes } from '../decode.js';
 import type { ManifestRow } from '../manifest.js';
 import { forEachInParallel } from '../parallel.js';
 import { FINGERPRINT_SIZE, HASH_WORDS, MINIATURE_BYTES, takeFingerprint } from './perceptual-hash.js';
@@ -53,7 +52,7 @@ export async function scanPictures(
             hashes.subarray(HASH_WORDS * index, HASH_WORDS * (index + 1)),
             miniatures.subarray(MINIATURE_BYTES * index, MINIATURE_BYTES * (index + 1)),
           );
-          const { width, height } = (await sharp(bytes).metadata()).autoOrient;
+          const { width, height } = await pictureSize(bytes, { name: path });
           shorterSides[index] =
             box === undefined
               ? Math.min(width, height)

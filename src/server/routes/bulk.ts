@@ -173,7 +173,7 @@ function kindOf(operation: Operation): 'put' | 'patch' | 'delete' {
 }
 
 async function carryOutRun(
-  { queue, signal }: RequestContext,
+  { queue, signal, limits: { picturePixels } }: RequestContext,
   { live }: ServerContext,
   run: readonly { readonly line: number; readonly operation: Operation }[],
 ): Promise<BulkResult[]> {
@@ -184,7 +184,10 @@ async function carryOutRun(
       picture: Buffer.from(picture, 'base64'),
       ...known,
     }));
-    const outcomes = await queue.run(() => live.put(writes, { signal }), signal);
+    const outcomes = await queue.run(
+      () => live.put(writes, { signal, maximumPixels: picturePixels }),
+      signal,
+    );
     return outcomes.map((outcome, n) => ({
       line: puts[n]?.line ?? 0,
       id: outcome.id,

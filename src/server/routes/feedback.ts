@@ -1,14 +1,14 @@
 /** Thumbs up and down: `GET` and `POST /v1/feedback`, `DELETE /v1/feedback/{key}`, and the query's picture of an entry. */
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { z } from 'zod';
 import { type PictureSource, sourceParts } from '../../bundle/index.js';
 import {
   decodePicture,
-  pictureSize,
+  processPicture,
   readPictureBytes,
   regionPixels,
   sniffContent,
+  uprightSize,
 } from '../../data/index.js';
 import { presentTime } from '../../util/index.js';
 import type { Server, ServerContext } from '../context.js';
@@ -78,7 +78,10 @@ export function feedbackRoutes(server: Server, shared: ServerContext): void {
           query = { id: record.id, path: pictureFile(record).path };
         } else {
           const picture = await toPictureSource(context, example);
-          const { bytes, extension } = await context.queue.run(() => keptPicture(picture), context.signal);
+          const { bytes, extension } = await context.queue.run(
+            () => keptPicture(picture, context.limits.picturePixels),
+            context.signal,
+          );
           query = { path: await feedback.keepPicture(bytes, extension) };
         }
         const entry: FeedbackEntry = {
@@ -143,21 +146,28 @@ export function feedbackRoutes(server: Server, shared: ServerContext): void {
 // --- internal ---
 
 /** The bytes of a query's picture to keep: as they came, or its region as a PNG. @throws HttpError when it cannot be read */
-async function keptPicture(picture: PictureSource): Promise<{ bytes: Uint8Array; extension: string }> {
+async function keptPicture(
+  picture: PictureSource,
+  maximumPixels: number,
+): Promise<{ bytes: Uint8Array; extension: string }> {
   try {
     const { source, box } = sourceParts(picture);
     const bytes = typeof source === 'string' ? await readPictureBytes(source) : source;
-    await decodePicture(bytes, { size: 64 });
+    const limits = { maximumPixels };
+    await decodePicture(bytes, { ...limits, size: 64 });
     if (box === undefined) {
       const content = sniffContent(bytes);
       return { bytes, extension: content.readable ? content.format.toLowerCase() : 'bin' };
     }
-    const { left, top, right, bottom } = regionPixels(box, await pictureSize(bytes));
-    const region = { left, top, width: right - left, height: bottom - top };
-    return {
-      bytes: await sharp(bytes, { pages: 1 }).autoOrient().extract(region).png().toBuffer(),
-      extension: 'png',
-    };
+    const part = await processPicture(bytes, limits, async (opened) => {
+      const picture = opened.autoOrient();
+      const { left, top, right, bottom } = regionPixels(box, await uprightSize(picture));
+      return await picture
+        .extract({ left, top, width: right - left, height: bottom - top })
+        .png()
+        .toBuffer();
+    });
+    return { bytes: part, extension: 'png' };
   } catch (error) {
     throw unreadable(error);
   }

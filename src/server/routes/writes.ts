@@ -39,7 +39,11 @@ export function writeRoutes(server: Server, shared: ServerContext): void {
           );
         const write = { id, picture: limitedPicture(context, bytes), ...known };
         const [outcome] = await context.queue.run(
-          () => shared.live.put([write], { signal: context.signal }),
+          () =>
+            shared.live.put([write], {
+              signal: context.signal,
+              maximumPixels: context.limits.picturePixels,
+            }),
           context.signal,
         );
         if (outcome === undefined || outcome.status === 'failed')
