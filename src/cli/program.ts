@@ -68,6 +68,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: 'say why one picture is like another, in words and with heat maps on both',
     load: async () => (await import('./explain.js')).explainCommand(),
   },
+  plan: {
+    summary: 'estimate what a catalogue of a given size needs: engine, machines, memory, time',
+    load: async () => (await import('./plan.js')).planCommand(),
+  },
   cache: {
     summary: 'the features of frozen networks that are kept on disk: list them, remove them',
     load: async () => (await import('./cache.js')).cacheCommand(),
