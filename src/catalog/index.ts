@@ -1,5 +1,6 @@
 export * from './catalog.js';
 export type { CatalogCalibration } from './catalog-calibration.js';
+export * from './catalog-export.js';
 export * from './catalog-map.js';
 export * from './explanation.js';
 export * from './filter.js';
@@ -13,7 +14,9 @@ export * from './query.js';
 export { recordPicture } from './record-picture.js';
 export type { PictureChange, PictureWrite, WriteOutcome } from './record-writes.js';
 export * from './reindexing.js';
+export * from './removal.js';
 export * from './search.js';
+export * from './statistics.js';
 export type {
   FacetCount,
   Hit,

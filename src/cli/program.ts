@@ -53,7 +53,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     load: async () => (await import('./index-command.js')).indexCommand(),
   },
   catalog: {
-    summary: 'look after a catalogue: how it is best searched',
+    summary: 'look after a catalogue: statistics, add and remove, export and import, check, map',
     load: async () => (await import('./catalog.js')).catalogCommand(),
   },
   search: {

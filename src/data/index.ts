@@ -53,6 +53,7 @@ export {
   type Manifest,
   type ManifestEntry,
   type ManifestRow,
+  manifestPath,
   readManifest,
   SPLITS,
   type Split,
