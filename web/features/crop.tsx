@@ -3,7 +3,7 @@
  * pointer or by arrow keys; parts that stand out are offered as spots. The search runs when the hand rests.
  */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Region } from '../../src/server/contract.js';
+import type { Region } from '../../src/client/index.js';
 import { strings as t } from '../strings.js';
 import { Icon } from '../ui/icon.js';
 

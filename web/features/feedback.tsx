@@ -1,13 +1,13 @@
 /** The verdicts that were collected, each with a way to take it back, and how to train with them. */
 import { useCallback, useEffect, useState } from 'preact/hooks';
-import type { FeedbackEntry } from '../../src/server/contract.js';
+import type { FeedbackEntry } from '../../src/client/index.js';
 import { isAbort, RequestError } from '../api.js';
 import { api } from '../state/search.js';
 import { strings as t } from '../strings.js';
 import { announce, notify } from '../ui/announce.js';
 import { Icon } from '../ui/icon.js';
+import { LevelMark } from '../ui/level-mark.js';
 import { Failure, forgetFailures, Message, Skeleton } from '../ui/states.js';
-import { LevelMark } from './slider.js';
 
 export function Feedback() {
   const [entries, setEntries] = useState<readonly FeedbackEntry[] | null>(null);

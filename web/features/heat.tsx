@@ -1,6 +1,6 @@
 /** A heat map on a picture: drawn cell by cell on a small canvas that the browser smooths as it enlarges it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { ExplainResponse } from '../../src/server/contract.js';
+import type { ExplainResponse } from '../../src/client/index.js';
 
 type HeatMap = NonNullable<ExplainResponse['heatMaps']>['query'];
 

@@ -6,10 +6,9 @@ import { keepPicture } from '../state/pictures.js';
 import { catalog } from '../state/search.js';
 import { strings as t } from '../strings.js';
 import { notify } from '../ui/announce.js';
-import { Dialog } from '../ui/dialog.js';
+import { ACCEPT, Camera } from '../ui/camera.js';
 import { Icon } from '../ui/icon.js';
 
-const ACCEPT = 'image/jpeg,image/png,image/webp,image/gif,image/avif,image/tiff';
 const isCameraOpen = signal(false);
 
 export async function searchFile(file: Blob, name = t.start.yours): Promise<void> {
@@ -84,7 +83,12 @@ export function DropTarget() {
           </div>
         </div>
       )}
-      {isCameraOpen.value && <Camera onClose={() => (isCameraOpen.value = false)} />}
+      {isCameraOpen.value && (
+        <Camera
+          onPicture={(picture) => void searchFile(picture)}
+          onClose={() => (isCameraOpen.value = false)}
+        />
+      )}
     </>
   );
 }
@@ -172,66 +176,4 @@ function UrlField() {
       </button>
     </form>
   );
-}
-
-function Camera({ onClose }: { onClose: () => void }) {
-  const video = useRef<HTMLVideoElement>(null);
-  const [state, setState] = useState<'starting' | 'on' | 'denied'>('starting');
-  useEffect(() => {
-    let stream: MediaStream | undefined;
-    let isGone = false;
-    navigator.mediaDevices
-      .getUserMedia({ video: { facingMode: { ideal: 'environment' }, width: { ideal: 1600 } } })
-      .then(
-        async (opened) => {
-          stream = opened;
-          if (isGone || video.current === null) return stop(opened);
-          video.current.srcObject = opened;
-          await video.current.play();
-          setState('on');
-        },
-        () => {
-          if (!isGone) setState('denied');
-        },
-      );
-    return () => {
-      isGone = true;
-      if (stream !== undefined) stop(stream);
-    };
-  }, []);
-  const shoot = () => {
-    const source = video.current;
-    if (source === null) return;
-    const canvas = document.createElement('canvas');
-    canvas.width = source.videoWidth;
-    canvas.height = source.videoHeight;
-    canvas.getContext('2d')?.drawImage(source, 0, 0);
-    canvas.toBlob(
-      (picture) => {
-        onClose();
-        if (picture !== null) void searchFile(picture);
-      },
-      'image/jpeg',
-      0.92,
-    );
-  };
-  return (
-    <Dialog title={t.camera.title} onClose={onClose}>
-      <div class="camera">
-        <video ref={video} playsInline muted hidden={state === 'denied'} />
-        {state === 'starting' && <p role="status">{t.camera.starting}</p>}
-        {state === 'denied' && <p role="alert">{t.camera.denied}</p>}
-      </div>
-      <div class="dialog-actions">
-        <button type="button" class="button button-primary" onClick={shoot} disabled={state !== 'on'}>
-          <Icon name="camera" />
-          {t.camera.shoot}
-        </button>
-      </div>
-    </Dialog>
-  );
-}
-
-function stop(stream: MediaStream): void {
-  for (const track of stream.getTracks()) track.stop();
 }

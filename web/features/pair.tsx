@@ -1,12 +1,12 @@
 /** Two pictures side by side and all that is known of their likeness: where, how sure, of what, in words. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import type { Edit, Example, ExplainResponse, Hit, Picture } from '../../src/server/contract.js';
+import type { Edit, Example, ExplainResponse, Hit, Picture } from '../../src/client/index.js';
 import { isAbort, RequestError } from '../api.js';
 import { api } from '../state/search.js';
 import { strings as t } from '../strings.js';
+import { LevelMark } from '../ui/level-mark.js';
 import { Failure } from '../ui/states.js';
 import { HeatPicture } from './heat.js';
-import { LevelMark } from './slider.js';
 
 export interface Side {
   readonly title: string;

@@ -1,7 +1,7 @@
 /** The query: its picture with the crop on it, what else it is made of, and the trail that led here. */
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import type { AttributesResponse } from '../../src/server/contract.js';
+import type { AttributesResponse } from '../../src/client/index.js';
 import { isAbort } from '../api.js';
 import type { ExampleState } from '../state/location.js';
 import { exampleKey, navigate, page, removeExample, returnTo } from '../state/page.js';

@@ -1,6 +1,6 @@
 /** What the model sees in the query, value by value, to ask for more of it, for none of it, or for any. */
 import { useState } from 'preact/hooks';
-import type { Edit } from '../../src/server/contract.js';
+import type { Edit } from '../../src/client/index.js';
 import { navigate, page } from '../state/page.js';
 import { catalog, response } from '../state/search.js';
 import { strings as t } from '../strings.js';

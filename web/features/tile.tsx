@@ -1,12 +1,12 @@
 /** One picture of a grid, with what is known of it and what can be done with it. */
 import { memo } from 'preact/compat';
-import type { Hit, LevelName, Picture } from '../../src/server/contract.js';
+import type { Hit, LevelName, Picture } from '../../src/client/index.js';
 import { addExample, navigate, page, searchWith } from '../state/page.js';
 import { api } from '../state/search.js';
 import { strings as t } from '../strings.js';
-import { Icon } from '../ui/icon.js';
+import { Badge, spokenBadge } from '../ui/badge.js';
+import { TileAction as Action } from '../ui/tile-action.js';
 import { pickToCompare } from './compare-tray.js';
-import { LevelMark } from './slider.js';
 import { giveVerdict, verdicts } from './verdicts.js';
 
 const IMAGE_WIDTH = 400;
@@ -37,7 +37,7 @@ export function HitTile({ hit, level, isActive, isBelow, onFocus }: HitProps) {
         type="button"
         class="tile-picture"
         tabIndex={tab}
-        aria-label={`${t.results.rank(hit.rank)}: ${hit.itemId}. ${spokenBadge(hit, level)}. ${t.results.why}`}
+        aria-label={`${t.results.rank(hit.rank)}: ${hit.itemId}. ${spokenBadge(t, hit, level)}. ${t.results.why}`}
         onFocus={onFocus}
         onKeyDown={keyDown}
         onClick={() => navigate({ why: hit.id })}
@@ -137,45 +137,7 @@ export function CatalogTile({ picture, isActive, onFocus, onOpen }: CatalogProps
   );
 }
 
-/** The level that a hit agrees at, and how likely. */
-export function Badge({
-  hit,
-  level,
-}: {
-  hit: Pick<Hit, 'level' | 'probabilities' | 'score'>;
-  level: LevelName;
-}) {
-  if (hit.probabilities === undefined)
-    return (
-      <span class="badge" title={t.why.notCalibrated}>
-        {t.why.score} {hit.score.toFixed(2)}
-      </span>
-    );
-  const shown = hit.level;
-  const { item, look, category } = hit.probabilities;
-  return (
-    <span
-      class={`badge badge-${shown ?? 'none'}`}
-      title={[
-        `${t.level.item} ${t.percent(item)}`,
-        `${t.level.look} ${t.percent(look)}`,
-        `${t.level.category} ${t.percent(category)}`,
-      ].join(' · ')}
-    >
-      <LevelMark level={shown} />
-      {shown === null ? t.results.uncertain : t.level[shown]}
-      <b>{t.percent(hit.probabilities[shown ?? level])}</b>
-    </span>
-  );
-}
-
 // --- internal ---
-
-function spokenBadge(hit: Hit, level: LevelName): string {
-  if (hit.probabilities === undefined) return `${t.why.score} ${hit.score.toFixed(2)}`;
-  const shown = hit.level ?? level;
-  return t.results.probability(t.level[shown], t.percent(hit.probabilities[shown]));
-}
 
 const TileImage = memo(({ id, isEager }: { id: string; isEager: boolean }) => (
   <img
@@ -189,31 +151,3 @@ const TileImage = memo(({ id, isEager }: { id: string; isEager: boolean }) => (
     onError={(event) => event.currentTarget.classList.add('image-missing')}
   />
 ));
-
-function Action({
-  icon,
-  label,
-  tab,
-  run,
-  isPressed,
-}: {
-  icon: Parameters<typeof Icon>[0]['name'];
-  label: string;
-  tab: number;
-  run: () => void;
-  isPressed?: boolean;
-}) {
-  return (
-    <button
-      type="button"
-      class="tile-action"
-      tabIndex={tab}
-      aria-label={label}
-      title={label}
-      aria-pressed={isPressed}
-      onClick={run}
-    >
-      <Icon name={icon} size={18} />
-    </button>
-  );
-}

@@ -1,17 +1,17 @@
 /** The reasons of one hit, over the results; the arrows go through the hits without closing it. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import type { Example, Hit, Picture } from '../../src/server/contract.js';
+import type { Example, Hit, Picture } from '../../src/client/index.js';
 import type { ExampleState } from '../state/location.js';
 import { levelAt } from '../state/location.js';
 import { addExample, exampleKey, granularity, navigate, page, searchWith } from '../state/page.js';
 import { api, hits, toPictureExample } from '../state/search.js';
 import { strings as t } from '../strings.js';
+import { Badge } from '../ui/badge.js';
 import { Dialog } from '../ui/dialog.js';
 import { Icon } from '../ui/icon.js';
 import { pickToCompare } from './compare-tray.js';
 import { exampleLabel, useExampleAddress } from './example-picture.js';
 import { Pair } from './pair.js';
-import { Badge } from './tile.js';
 import { giveVerdict, verdicts } from './verdicts.js';
 
 export function Why({ id }: { id: string }) {

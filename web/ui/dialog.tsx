@@ -1,8 +1,8 @@
 /** A modal dialog of the browser's own: it keeps the focus inside, gives it back, and closes on Escape. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { strings as t } from '../strings.js';
 import { Icon } from './icon.js';
+import { useTexts } from './texts.js';
 
 interface Props {
   readonly title: string;
@@ -14,10 +14,13 @@ interface Props {
 }
 
 export function Dialog({ title, onClose, children, kind = 'small', tools }: Props) {
+  const t = useTexts();
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const dialog = element.current;
-    const before = document.activeElement;
+    // In a shadow tree the document knows only its host.
+    const root = dialog?.getRootNode();
+    const before = (root instanceof ShadowRoot ? root : document).activeElement;
     if (dialog !== null && !dialog.open) dialog.showModal();
     return () => {
       if (dialog?.open) dialog.close();

@@ -2,11 +2,12 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { RequestError } from '../api.js';
-import { strings as t } from '../strings.js';
 import { Icon } from './icon.js';
+import { useTexts } from './texts.js';
 
 /** Grey tiles where pictures will be. */
 export function Skeleton({ count = 12 }: { count?: number }) {
+  const t = useTexts();
   return (
     <div class="grid" aria-busy="true">
       <span class="visually-hidden">{t.loading}</span>
@@ -35,7 +36,7 @@ export function Message({
   role?: 'alert';
 }) {
   return (
-    <div class="message" role={role}>
+    <div class="message" part="message" role={role}>
       {icon !== undefined && <Icon name={icon} size={28} />}
       <h2>{title}</h2>
       {children}
@@ -45,6 +46,7 @@ export function Message({
 
 /** A failure with a way on; a server that does not answer is asked again by itself, less and less often. */
 export function Failure({ error, retry }: { error: RequestError; retry: () => void }) {
+  const t = useTexts();
   const isOffline = error.kind === 'offline';
   const isGone = error.code === 'picture-gone';
   return (
@@ -71,6 +73,7 @@ export function Failure({ error, retry }: { error: RequestError; retry: () => vo
 let failures = 0;
 
 function RetryClock({ retry }: { retry: () => void }) {
+  const t = useTexts();
   const [left, setLeft] = useState(() => Math.min(30, 3 * 2 ** Math.min(failures++, 4)));
   useEffect(() => {
     if (left <= 0) {

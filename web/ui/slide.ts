@@ -1,6 +1,5 @@
 /** Tiles that change places slide there: transforms only, so nothing is laid out again and nothing else shifts. */
 const DURATION_MS = 220;
-const still = window.matchMedia('(prefers-reduced-motion: reduce)');
 
 type Places = Map<string, { left: number; top: number }>;
 
@@ -14,7 +13,7 @@ export function slide(list: HTMLElement, before: Places): Places {
   const tiles = list.querySelectorAll<HTMLElement>('[data-id]');
   // All places are read before any style is written.
   for (const tile of tiles) after.set(tile.dataset.id!, { left: tile.offsetLeft, top: tile.offsetTop });
-  if (before.size === 0 || still.matches) return after;
+  if (before.size === 0 || window.matchMedia('(prefers-reduced-motion: reduce)').matches) return after;
   const height = window.innerHeight;
   const origin = list.getBoundingClientRect().top;
   for (const tile of tiles) {
