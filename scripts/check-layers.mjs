@@ -83,14 +83,12 @@ for (const file of files) {
   }
 }
 
-/** Of src/ the page takes types of the API, and the client made from them: nothing else may reach a browser. */
+/** Of src/ the page and the element take the client alone, with its types: nothing else may reach a browser. */
 function checkPage(file, path, text) {
-  for (const match of text.matchAll(/(import|export)\s+(type\s)?[^;'"]*?from\s*['"](\.[^'"]+)['"]/g)) {
-    const target = relative(root, resolve(dirname(path), match[3]));
-    if (target.startsWith(`web${sep}`)) continue;
-    const isContract = target === join('src', 'server', 'contract.js') && match[2] !== undefined;
-    if (!isContract && target !== join('src', 'client', 'index.js'))
-      problems.push(`${file}: web/ may import types of src/server/contract.ts only, got ${match[3]}.`);
+  for (const match of text.matchAll(/(?:from|import)\s*\(?\s*['"](\.[^'"]+)['"]/g)) {
+    const target = relative(root, resolve(dirname(path), match[1]));
+    if (!target.startsWith(`web${sep}`) && target !== join('src', 'client', 'index.js'))
+      problems.push(`${file}: web/ may import src/client/index.js only, got ${match[1]}.`);
   }
 }
 

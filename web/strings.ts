@@ -1,5 +1,5 @@
 /** Every text of the page, in English. To translate it, translate this file. */
-import type { LevelName } from '../src/server/contract.js';
+import type { LevelName } from '../src/client/index.js';
 
 const count = new Intl.NumberFormat('en');
 const plural = (n: number, one: string, many = `${one}s`) => `${count.format(n)} ${n === 1 ? one : many}`;

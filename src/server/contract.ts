@@ -1,6 +1,6 @@
 /**
- * The HTTP API in types: every request and answer as a zod schema. The server validates and serialises by them, the
- * OpenAPI document is made of them, and the page imports their types (types only, so nothing of this reaches a browser).
+ * The HTTP API in types: every request and answer as a zod schema. The server validates and serialises by them, and
+ * the OpenAPI document is made of them, of which the types of the client are made in turn.
  *
  * A *picture* is one record of the catalogue; an *item* is what several pictures may show. Vectors travel as base64 of
  * little-endian float32. γ, the granularity, runs from 0 (same item) to 1 (same kind).

@@ -1,5 +1,5 @@
 /** The filters of the page as the API's filter. */
-import type { SearchRequest } from '../../src/server/contract.js';
+import type { SearchRequest } from '../../src/client/index.js';
 import { type ColumnFilter, EMPTY_FILTER } from './location.js';
 
 export type FilterInput = NonNullable<SearchRequest['filter']>;

@@ -3,7 +3,7 @@
  * log; `decode(encode(state))` is the same state. A picture that was uploaded stands in the address as its vector in
  * base64url of float16, which any browser can search with again.
  */
-import type { Edit, LevelName, Region } from '../../src/server/contract.js';
+import type { Edit, LevelName, Region } from '../../src/client/index.js';
 
 export type View = 'search' | 'map' | 'feedback' | 'compare';
 

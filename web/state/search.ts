@@ -12,7 +12,7 @@ import type {
   Picture,
   SearchRequest,
   SearchResponse,
-} from '../../src/server/contract.js';
+} from '../../src/client/index.js';
 import { createApi, isAbort, RequestError } from '../api.js';
 import { type ExampleState, levelAt, packVector, unpackVector } from './location.js';
 import { exampleKey, filter, granularity, live, navigate, page } from './page.js';
