@@ -1,5 +1,5 @@
-/** Every text of the page, in English. To translate it, translate this file. */
-import type { LevelName } from '../src/client/index.js';
+/** Every text of the page and of the element, in English. To translate it, translate this file. */
+import type { LevelName } from 'semblance/client';
 
 const count = new Intl.NumberFormat('en');
 const plural = (n: number, one: string, many = `${one}s`) => `${count.format(n)} ${n === 1 ? one : many}`;
@@ -107,6 +107,7 @@ export const strings = {
     title: 'Results',
     catalog: 'Catalogue',
     grid: 'Pictures that are alike, best first. Arrow keys move, Enter shows why.',
+    embeddedGrid: 'Pictures that are alike, best first. Arrow keys move, Enter chooses.',
     catalogGrid: 'Pictures of the catalogue. Arrow keys move, Enter searches.',
     found: (n: number, more: boolean) => `${plural(n, 'hit')}${more ? ' so far' : ''}`,
     of: (total: number) => plural(total, 'picture'),

@@ -45,7 +45,16 @@ export function Message({
 }
 
 /** A failure with a way on; a server that does not answer is asked again by itself, less and less often. */
-export function Failure({ error, retry }: { error: RequestError; retry: () => void }) {
+export function Failure({
+  error,
+  retry,
+  attempt,
+}: {
+  error: RequestError;
+  retry: () => void;
+  /** How often it has failed in a row before. Default: as counted for the page. */
+  attempt?: number;
+}) {
   const t = useTexts();
   const isOffline = error.kind === 'offline';
   const isGone = error.code === 'picture-gone';
@@ -62,7 +71,7 @@ export function Failure({ error, retry }: { error: RequestError; retry: () => vo
             {t.retry}
           </button>
         )}
-        {isOffline && <RetryClock retry={retry} />}
+        {isOffline && <RetryClock retry={retry} attempt={attempt ?? failures++} />}
       </div>
     </Message>
   );
@@ -72,9 +81,9 @@ export function Failure({ error, retry }: { error: RequestError; retry: () => vo
 
 let failures = 0;
 
-function RetryClock({ retry }: { retry: () => void }) {
+function RetryClock({ retry, attempt }: { retry: () => void; attempt: number }) {
   const t = useTexts();
-  const [left, setLeft] = useState(() => Math.min(30, 3 * 2 ** Math.min(failures++, 4)));
+  const [left, setLeft] = useState(() => Math.min(30, 3 * 2 ** Math.min(attempt, 4)));
   useEffect(() => {
     if (left <= 0) {
       retry();
