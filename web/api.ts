@@ -79,6 +79,8 @@ export function createApi(server = '.', headers: Readonly<Record<string, string>
         ),
       ),
     picture: (id: string, signal?: AbortSignal) => ask(signal, (options) => client.picture(id, options)),
+    map: (column: string | null, signal?: AbortSignal) =>
+      ask(signal, (options) => client.map(column === null ? {} : { column }, options)),
     feedback: (cursor: string | null, signal?: AbortSignal) =>
       ask(signal, (options) => client.feedback(cursor === null ? {} : { cursor }, options)),
     giveFeedback: (body: FeedbackInput, signal?: AbortSignal, picture?: Blob) =>

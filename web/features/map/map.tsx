@@ -1,6 +1,6 @@
 /** The catalogue as a map: alike is near. Points have the colour of a column's value; those of the open query are ringed. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import type { MapResponse } from '../../../src/server/contract.js';
+import type { MapResponse } from '../../../src/client/index.js';
 import { isAbort, RequestError } from '../../api.js';
 import { navigate, page, searchWith } from '../../state/page.js';
 import { api, catalog, hits } from '../../state/search.js';
