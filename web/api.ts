@@ -33,25 +33,47 @@ export function isAbort(error: unknown): boolean {
 
 export type Api = ReturnType<typeof createApi>;
 
+/** Where the key comes from that a server may want. */
+export interface KeySource {
+  current(): string | null;
+  /** Asks for another; null: there is none. */
+  ask(): Promise<string | null>;
+}
+
 /**
  * @param server address of the server with or without a path, absolute or relative to the document.
- * @param headers sent with every request.
+ * @param keys asked when the server wants a key. Default: it is a problem like others.
  */
-export function createApi(server = '.', headers: Readonly<Record<string, string>> = {}) {
+export function createApi(server = '.', keys?: KeySource) {
   const base = new URL(server.endsWith('/') ? server : `${server}/`, document.baseURI);
-  const client = createSemblanceClient({ baseUrl: base.href, headers });
+  const client = createSemblanceClient({
+    baseUrl: base.href,
+    fetch(request) {
+      const key = keys?.current() ?? null;
+      if (key !== null) request.headers.set('authorization', `Bearer ${key}`);
+      return fetch(request);
+    },
+  });
 
   /** Sends, and says what went wrong as the page understands it. */
   async function ask<T>(
     signal: AbortSignal | undefined,
     send: (options: CallOptions) => Promise<T>,
   ): Promise<T> {
+    const key = keys?.current() ?? null;
+    let refused: RequestError;
     try {
       return await send(signal === undefined ? {} : { signal });
     } catch (error) {
       if (isAbort(error) || signal?.aborted) throw new DOMException('aborted', 'AbortError');
-      throw toRequestError(error);
+      refused = toRequestError(error);
+      if (keys === undefined || refused.status !== 401) throw refused;
     }
+    // Another request may have asked, and been given one, since this one was sent.
+    const other = keys?.current() === key ? await keys?.ask() : keys?.current();
+    if (signal?.aborted) throw new DOMException('aborted', 'AbortError');
+    if (other == null) throw refused;
+    return await ask(signal, send);
   }
 
   return {

@@ -14,14 +14,14 @@ interface RemoteProps {
 /** A picture of the catalogue. `<img>` sends no key: where there is one, the picture is fetched with it. */
 export function RemoteImage({ search, id, width, label, isLazy = false }: RemoteProps) {
   const address = search.api.value.imageUrl(id, width);
-  const headers = search.headers.value;
-  const needsKey = headers.authorization !== undefined;
+  const key = search.key.value;
+  const needsKey = key !== null;
   const [fetched, setFetched] = useState<string | undefined>();
   useEffect(() => {
     if (!needsKey) return;
     const controller = new AbortController();
     let made: string | undefined;
-    fetch(address, { headers, signal: controller.signal })
+    fetch(address, { headers: { authorization: `Bearer ${key}` }, signal: controller.signal })
       .then((answer) => (answer.ok ? answer.blob() : Promise.reject(new Error(String(answer.status)))))
       .then((picture) => {
         if (controller.signal.aborted) return;
@@ -33,7 +33,7 @@ export function RemoteImage({ search, id, width, label, isLazy = false }: Remote
       controller.abort();
       if (made !== undefined) URL.revokeObjectURL(made);
     };
-  }, [address, headers]);
+  }, [address, key]);
   return (
     <img
       src={needsKey ? fetched : address}

@@ -62,12 +62,12 @@ export function createSearch({ onResults, onError }: Listeners) {
   const hits = signal<readonly Hit[]>([]);
   const response = signal<SearchResponse | null>(null);
   const facets = signal<FacetCounts>({});
-  const headers = computed<Record<string, string>>(() => {
-    const { apiKey } = settings.value;
-    return apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
-  });
   const server = computed(() => settings.value.server);
-  const api = computed(() => createApi(server.value, headers.value));
+  const key = computed(() => settings.value.apiKey);
+  const api = computed(() => {
+    const sent = key.value;
+    return createApi(server.value, { current: () => sent, ask: async () => null });
+  });
   /** Columns to filter by, those of numbers included. */
   const columns = computed(() => {
     const named = settings.value.facets;
@@ -215,7 +215,7 @@ export function createSearch({ onResults, onError }: Listeners) {
     response,
     facets,
     columns,
-    headers,
+    key,
     api,
     search,
     clear,
