@@ -255,7 +255,7 @@ export const strings = {
     inViewOrder: 'Nearest to the middle first',
     none: 'This catalogue has no map yet',
     noneDetail: 'Make one with',
-    command: 'semblance catalog map <catalog>',
+    command: 'semblance catalog map --catalog <folder>',
     stale: 'The catalogue has changed since its map was made. Bring it up to date with',
   },
 
