@@ -46,6 +46,7 @@ export const strings = {
     urlPlaceholder: 'https://…',
     urlGo: 'Search',
     notPicture: (name: string) => `${name} is not a picture. JPEG, PNG, WebP, GIF, AVIF and TIFF are.`,
+    urlOff: 'This server does not fetch pictures by address. Save the picture and choose the file.',
     noPictureInPaste: 'There is no picture in the clipboard.',
     recent: 'Recent searches',
     clearRecent: 'Clear',

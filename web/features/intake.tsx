@@ -56,9 +56,10 @@ export function DropTarget() {
       }
       if (target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement) return;
       const text = event.clipboardData?.getData('text') ?? '';
-      if (/^https?:\/\/\S+$/.test(text.trim()) && catalog.peek()?.capabilities.url === true)
+      if (!/^https?:\/\/\S+$/.test(text.trim())) notify(t.start.noPictureInPaste);
+      else if (catalog.peek()?.capabilities.url === true)
         searchWith({ kind: 'url', url: text.trim(), weight: 1 });
-      else notify(t.start.noPictureInPaste);
+      else notify(t.start.urlOff);
     };
     window.addEventListener('dragenter', enter);
     window.addEventListener('dragleave', leave);

@@ -299,8 +299,9 @@ function makeView(
     scheduled ||= requestAnimationFrame(paint);
   };
   function paint(now: number): void {
+    cancelAnimationFrame(scheduled);
     scheduled = 0;
-    const context = canvas.current?.getContext('2d', { alpha: false });
+    const context = canvas.current?.getContext('2d');
     if (context == null || pixels === null) return;
     if (gliding !== null) {
       const share = Math.min((now - gliding.start) / GLIDE_MS, 1);
@@ -358,6 +359,7 @@ function makeView(
     const { field, ids } = props();
     const at = projection(camera.current, width, height);
     const side = thumbnailPx * ratio;
+    context.fillStyle = getComputedStyle(canvas.current!).getPropertyValue('--plate');
     for (const point of points) {
       const id = ids[point]!;
       let picture = pictures.get(id);
@@ -371,6 +373,9 @@ function makeView(
       if (!picture.complete || picture.naturalWidth === 0) continue;
       const fit = side / Math.max(picture.naturalWidth, picture.naturalHeight);
       const [w, h] = [picture.naturalWidth * fit, picture.naturalHeight * fit];
+      context.beginPath();
+      context.roundRect(at.toX(field.x[point]!) - w / 2, at.toY(field.y[point]!) - h / 2, w, h, 4 * ratio);
+      context.fill();
       context.drawImage(picture, at.toX(field.x[point]!) - w / 2, at.toY(field.y[point]!) - h / 2, w, h);
     }
   }
@@ -388,7 +393,8 @@ function makeView(
       element.height = height;
       const image = new ImageData(width, height);
       pixels = { image, words: new Uint32Array(image.data.buffer) };
-      draw();
+      // At once: a canvas that was given a size is empty.
+      paint(performance.now());
     },
     glide(to: Camera): void {
       gliding = { from: camera.current, to, start: performance.now() };
