@@ -32,6 +32,8 @@ export interface IndexOptions {
   readonly signal?: AbortSignal | undefined;
   /** Pictures that are stored, and thereby safe, at a time. Default 256. */
   readonly chunkSize?: number;
+  /** Embed what seems unchanged as well. Default false. */
+  readonly always?: boolean;
   /** Runs each change of the store, e.g. under a lock. Default: at once. */
   readonly write?: (change: () => Promise<void>) => Promise<void>;
 }
@@ -51,7 +53,14 @@ export async function indexPictures(
 export async function indexEntries(
   options: IndexOptions & { readonly entries: readonly PictureEntry[] },
 ): Promise<IndexReport> {
-  const { embedder, store, startProgress = silentProgress, signal, chunkSize = 256 } = options;
+  const {
+    embedder,
+    store,
+    startProgress = silentProgress,
+    signal,
+    chunkSize = 256,
+    always = false,
+  } = options;
   const write = options.write ?? ((change) => change());
   const entries = [...new Map(options.entries.map((entry) => [entry.id, entry])).values()];
   const failures: { id: string; reason: string }[] = [];
@@ -66,7 +75,7 @@ export async function indexEntries(
   async function* changed(): AsyncGenerator<PictureSource> {
     for (let start = 0; start < entries.length; start += chunkSize) {
       signal?.throwIfAborted();
-      const plan = await planChunk(entries.slice(start, start + chunkSize), store, failures);
+      const plan = await planChunk(entries.slice(start, start + chunkSize), store, { always, failures });
       unchanged += plan.unchanged;
       if (plan.relabelled.length > 0) await write(() => store.upsert(plan.relabelled));
       relabelled += plan.relabelled.length;
@@ -129,7 +138,7 @@ interface Planned {
 async function planChunk(
   entries: readonly PictureEntry[],
   store: VectorStore,
-  failures: { id: string; reason: string }[],
+  { always, failures }: { always: boolean; failures: { id: string; reason: string }[] },
 ): Promise<{ toEmbed: Planned[]; relabelled: StoredRecord[]; unchanged: number }> {
   const existing = await store.get(entries.map(({ id }) => id));
   const hashes = await Promise.allSettled(entries.map(({ path }) => sha256OfFile(path)));
@@ -143,7 +152,7 @@ async function planChunk(
       return;
     }
     const fields = { ...entry.fields, content_hash: [hash.value] };
-    if (record?.fields.content_hash?.[0] !== hash.value) toEmbed.push({ entry, fields });
+    if (always || record?.fields.content_hash?.[0] !== hash.value) toEmbed.push({ entry, fields });
     else if (haveSameFields(store.columns, record.fields, fields)) unchanged++;
     else relabelled.push({ ...record, fields });
   });

@@ -145,7 +145,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     progress,
     signal,
   });
-  await makeMap(catalog, { seed: options.seed, progress, signal });
+  await makeMap(catalog, { sample: MAP_SAMPLE, seed: options.seed, progress, signal });
   const search = await sampleSearch(catalog, sgml, testRows);
 
   report('5/5 report');
@@ -213,6 +213,8 @@ async function judgeUntrained(context: Context): Promise<MethodMetrics> {
   return judge(await embedTest(context, directory), schema, signal);
 }
 
+/** Pictures that UMAP lays out: a few seconds. */
+const MAP_SAMPLE = 1000;
 const PIXEL_SIZE = 16;
 
 async function judgePixels({ testRows, schema, progress, signal }: Context): Promise<MethodMetrics> {

@@ -15,6 +15,7 @@ export * from './method-metrics.js';
 export * from './neighbours.js';
 export * from './pairs.js';
 export * from './pixel-baseline.js';
+export { type RuntimeProducts, runtimeProducts } from './products.js';
 export {
   type Labels,
   type QueryMetrics,

@@ -18,7 +18,7 @@ export interface LargeEmbeddingMapOptions {
   sample?: number;
   /** Neighbours that a point is kept near. Default 15. */
   neighbours?: number;
-  /** Rounds of the layout. Default 300, and 200 for more than 1,500 rows. */
+  /** Rounds of the layout. Default 300, and 200 for more than 1,000 rows. */
   rounds?: number;
   /** Threads of the matrix products. Default 2. */
   threads?: number;
@@ -55,7 +55,7 @@ export async function largeEmbeddingMap(
   const places = await embeddingMap(own, dimension, {
     random: Random.from(seed, MAP_STREAM),
     ...(neighbours === undefined ? {} : { neighbours }),
-    rounds: options.rounds ?? (chosen.length > 1500 ? 200 : 300),
+    rounds: options.rounds ?? (chosen.length > 1000 ? 200 : 300),
     signal,
     progress,
   });
