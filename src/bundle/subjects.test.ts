@@ -108,6 +108,36 @@ describe('proposeSubjects', () => {
       expect(await proposeSubjects(embedders['with a feature map']!, bytes)).toEqual([]);
   });
 
+  it.each(['with a feature map', 'without'])(
+    '%s: a small picture in a corner of a plain canvas is the first proposal',
+    async (name) => {
+      // Of several colours, like a photograph: two bars and a dot.
+      const svg =
+        '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="60"><rect width="60" height="60" fill="#c33"/>' +
+        '<rect y="12" width="60" height="14" fill="#2a6"/><circle cx="30" cy="44" r="12" fill="#fc4"/></svg>';
+      const [side, pasted, margin] = [300, 60, 6];
+      const far = side - pasted - margin;
+      for (const [left, top] of [
+        [margin, margin],
+        [far, margin],
+        [margin, far],
+        [far, far],
+      ] as const) {
+        const bytes = await sharp({
+          create: { width: side, height: side, channels: 3, background: '#e8e8e8' },
+        })
+          .composite([{ input: Buffer.from(svg), left, top }])
+          .png()
+          .toBuffer();
+        const [first] = await proposeSubjects(embedders[name]!, bytes);
+        const truth = [left, top, left + pasted, top + pasted].map((edge) => edge / side);
+        expect(intersectionOverUnion(first!.region, truth as unknown as Placed['truth'])).toBeGreaterThan(
+          0.7,
+        );
+      }
+    },
+  );
+
   it('two subjects are two proposals, in the upright picture', async () => {
     const dot = await plainPicture([250, 240, 30], { width: 40, height: 40 });
     const bytes = await sharp({ create: { width: 240, height: 160, channels: 3, background: '#224' } })

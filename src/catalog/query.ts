@@ -194,15 +194,20 @@ export function silencedAttributes(schema: Schema, edits: readonly Edit[]): stri
 /**
  * The likeliest values of each attribute.
  * @param probabilities [A], of the model.
+ * @param most values of an attribute. Default 5.
  */
-export function predictedAttributes(schema: Schema, probabilities: Float32Array): AttributePrediction[] {
+export function predictedAttributes(
+  schema: Schema,
+  probabilities: Float32Array,
+  most = PREDICTED_VALUES,
+): AttributePrediction[] {
   return attributeBlocks(schema).map(({ name, kind, offset, size }, n) => {
     const { values } = schema.attributes[n] as Schema['attributes'][number];
     const ranked = Array.from(probabilities.subarray(offset, offset + size), (probability, v) => ({
       value: values[v] as string,
       probability,
     })).sort((a, b) => b.probability - a.probability);
-    return { name, kind, values: ranked.slice(0, PREDICTED_VALUES) };
+    return { name, kind, values: ranked.slice(0, most) };
   });
 }
 

@@ -72,6 +72,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: 'estimate what a catalogue of a given size needs: engine, machines, memory, time',
     load: async () => (await import('./plan.js')).planCommand(),
   },
+  attributes: {
+    summary: 'say what the model sees in a picture: its attributes, with probabilities',
+    load: async () => (await import('./attributes.js')).attributesCommand(),
+  },
   cache: {
     summary: 'the features of frozen networks that are kept on disk: list them, remove them',
     load: async () => (await import('./cache.js')).cacheCommand(),
