@@ -4,6 +4,7 @@ import { Compare } from './features/compare.js';
 import { CompareTray } from './features/compare-tray.js';
 import { Feedback } from './features/feedback.js';
 import { DropTarget } from './features/intake.js';
+import { KeyQuestion } from './features/key-question.js';
 import { MapView } from './features/map-view.js';
 import { Search } from './features/search.js';
 import { encode, START, type View } from './state/location.js';
@@ -29,6 +30,7 @@ export function App() {
       </main>
       <CompareTray />
       <DropTarget />
+      <KeyQuestion />
       <Announcements />
     </>
   );

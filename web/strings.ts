@@ -279,6 +279,13 @@ export const strings = {
     more: 'Show more',
   },
 
+  key: {
+    title: 'This server wants a key',
+    detail: 'Whoever runs it gives you one. It stays in this tab.',
+    wrong: 'That key does not open this server, or not any more.',
+    label: 'Key',
+    use: 'Use it',
+  },
   states: {
     nothingSimilar: 'Nothing similar',
     nothingSimilarDetail:

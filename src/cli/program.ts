@@ -64,6 +64,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: 'serve a catalogue: the page to search it with, and the HTTP API',
     load: async () => (await import('./serve.js')).serveCommand(),
   },
+  keys: {
+    summary: 'API keys of a server: make, list, rotate, revoke',
+    load: async () => (await import('./keys.js')).keysCommand(),
+  },
   explain: {
     summary: 'say why one picture is like another, in words and with heat maps on both',
     load: async () => (await import('./explain.js')).explainCommand(),

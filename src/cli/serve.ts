@@ -1,11 +1,19 @@
 /** `semblance serve`: the HTTP API and the page on a catalogue. */
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { LiveCatalog } from '../catalog/index.js';
-import { buildServer } from '../server/index.js';
-import { DataError, errorMessage, stopwatch } from '../util/index.js';
-import { positiveInteger, repeated, wholeNumber } from './options.js';
+import {
+  buildServer,
+  defaultKeysPath,
+  KeyRing,
+  LOG_LEVELS,
+  type LogLevel,
+  type LogOptions,
+} from '../server/index.js';
+import { CliError, DataError, errorMessage, stopwatch } from '../util/index.js';
+import { nonNegativeInteger, positiveInteger, repeated, wholeNumber } from './options.js';
 
 export interface ServeOptions {
   catalog: string;
@@ -16,6 +24,14 @@ export interface ServeOptions {
   readOnly?: true;
   allowUrl?: true;
   cors?: readonly string[];
+  /** `false`: --no-keys. */
+  keys?: string | false;
+  rateLimit?: number;
+  /** `false`: --no-audit. */
+  audit?: string | boolean;
+  hostName?: readonly string[];
+  trustProxy?: readonly string[];
+  log?: LogLevel;
   threads?: number;
   json?: true;
   quiet?: true;
@@ -27,19 +43,42 @@ export function serveCommand(): Command {
     .requiredOption('--catalog <folder>', 'the catalogue, made by `semblance index`')
     .option('--model <folder>', 'the model bundle (default: the one the catalogue was made with)')
     .option('--port <number>', '0 takes any that is free', wholeNumber(0, 65_535), 7700)
-    .option('--host <address>', 'where to listen; 0.0.0.0 lets others in', '127.0.0.1')
+    .option('--host <address>', 'where to listen; 0.0.0.0 lets others in, with keys', '127.0.0.1')
+    .option('--keys <file>', 'demand a key of this file (default: only of others than this machine)')
+    .option('--no-keys', 'demand no key, whoever can reach the port')
+    .option(
+      '--rate-limit <count>',
+      `requests a minute of a key, and of an address; 0: any number (default: ${RATE_LIMIT} where keys are demanded)`,
+      nonNegativeInteger,
+    )
+    .option('--audit <file>', 'where every write is told (default: audit.jsonl in the catalogue)')
+    .option('--no-audit', 'tell writes nowhere')
     .option('--open', 'open the page in the browser')
     .option('--read-only', 'refuse all writes, feedback included')
     .option('--allow-url', 'fetch pictures that are given as URLs (public addresses only)')
     .option('--cors <origin>', 'let pages of this origin call the API (may be given again)', repeated)
+    .option(
+      '--host-name <name>',
+      'a name that this machine is reached by, beside localhost (may be given again)',
+      repeated,
+    )
+    .option(
+      '--trust-proxy <address>',
+      'a proxy whose X-Forwarded headers are true (may be given again)',
+      repeated,
+    )
     .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
-    .option('--json', 'log one JSON line a request on stdout')
+    .addOption(
+      new Option('--log <level>', 'log JSON lines on stderr; info: each request').choices(LOG_LEVELS),
+    )
+    .option('--json', 'log each request as JSON lines on stdout')
     .option('--quiet', 'print nothing but errors')
     .addHelpText(
       'after',
-      '\nThere are no users and no keys: whoever can reach the port can use it, and without --read-only change the\n' +
-        'catalogue. Ctrl-C finishes what was accepted, and ends.\n\nExample:\n' +
-        '  $ semblance serve --catalog runs/demo/catalog --open\n',
+      '\nOn this machine no key is asked for. With --host, one is: make it with `semblance keys add`. Ctrl-C finishes what\n' +
+        'was accepted, and ends.\n\nExamples:\n' +
+        '  $ semblance serve --catalog runs/demo/catalog --open\n' +
+        '  $ semblance serve --catalog runs/demo/catalog --host 0.0.0.0 --keys keys.json\n',
     )
     .action(serve);
 }
@@ -50,6 +89,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const say = (line: string) => {
     if (options.quiet !== true) process.stderr.write(`${line}\n`);
   };
+  const keys = await keysOf(options);
+  const rateLimit = options.rateLimit ?? (keys === undefined ? 0 : RATE_LIMIT);
   const catalog = await LiveCatalog.open(options.catalog, {
     ...(options.model === undefined ? {} : { model: options.model }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
@@ -66,9 +107,19 @@ export async function serve(options: ServeOptions): Promise<void> {
       readOnly: options.readOnly === true,
       allowUrls: options.allowUrl === true,
       origins: options.cors ?? [],
-      log: options.json === true,
+      log: logOf(options),
       ready: warm.done,
-      ...(isLoopback(host) ? { hosts: LOOPBACK_NAMES } : {}),
+      ...(keys === undefined ? {} : { keys }),
+      ...(rateLimit === 0 ? {} : { requestsPerMinute: rateLimit }),
+      ...(options.readOnly === true || options.audit === false
+        ? {}
+        : {
+            audit: typeof options.audit === 'string' ? options.audit : join(catalog.directory, 'audit.jsonl'),
+          }),
+      ...(options.trustProxy === undefined ? {} : { trustedProxies: options.trustProxy }),
+      ...(isLoopback(host) || options.hostName !== undefined
+        ? { hosts: [...LOOPBACK_NAMES, ...(options.hostName ?? [])].map((name) => name.toLowerCase()) }
+        : {}),
     });
     const stopped = untilAsked();
     try {
@@ -78,7 +129,8 @@ export async function serve(options: ServeOptions): Promise<void> {
       const pictures = await catalog.use(({ catalog: { store } }) => store.count());
       say(`${url}  ${pictures} pictures, model ${catalog.current.id.slice(0, 12)}`);
       warm.begin();
-      if (!isLoopback(host)) {
+      if (keys !== undefined) say(`a key of ${keys.path} is asked for`);
+      else if (!isLoopback(host)) {
         const can = options.readOnly === true ? 'search' : 'search and change';
         process.stderr.write(
           `warning: whoever reaches ${host}:${port} can ${can} this catalogue: there are no keys\n`,
@@ -102,6 +154,31 @@ const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '[::1]', '::1'];
 const PATIENCE_MS = 2000;
 /** Where the build puts the page. */
 const PAGE = fileURLToPath(new URL('../../dist/web', import.meta.url));
+
+/** Requests a minute of a key, and of an address: a page of 48 pictures twenty times. */
+const RATE_LIMIT = 1200;
+
+/**
+ * The keys that are demanded; undefined: none.
+ * @throws CliError when others could reach the port, and there are no keys
+ */
+async function keysOf({ host, keys }: ServeOptions): Promise<KeyRing | undefined> {
+  if (keys === false || (keys === undefined && isLoopback(host))) return undefined;
+  const ring = new KeyRing(keys ?? defaultKeysPath());
+  if ((await ring.validKeys()).length === 0)
+    throw new CliError(
+      `serve: ${keys === undefined ? `--host ${host} lets others in, which demands a key` : '--keys must name a file with a valid key'}, ` +
+        `got none in ${ring.path}. Make one with \`semblance keys add\`${keys === undefined ? ', or say --no-keys' : ''}`,
+    );
+  return ring;
+}
+
+function logOf({ json, log }: ServeOptions): LogOptions {
+  return {
+    ...(json === true ? { level: 'info', stream: process.stdout } : {}),
+    ...(log === undefined ? {} : { level: log }),
+  };
+}
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);

@@ -4,6 +4,7 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefau
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Embedder, Explainer } from '../bundle/index.js';
 import type { Catalog, LiveCatalog } from '../catalog/index.js';
+import type { AuditLog } from './access/audit-log.js';
 import type { FeedbackLog } from './feedback-log.js';
 import type { ImageMaker } from './images.js';
 import type { Metrics } from './metrics.js';
@@ -50,6 +51,8 @@ export interface ServerContext {
   readonly feedback: () => Promise<FeedbackLog>;
   readonly limits: Limits;
   readonly metrics: Metrics;
+  /** Where writes are told; undefined: nowhere. */
+  readonly audit: AuditLog | undefined;
   /** Nothing can be written through this server. */
   readonly readOnly: boolean;
   /** Examples may be URLs, which the server fetches. */

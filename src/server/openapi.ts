@@ -5,6 +5,7 @@
 import swagger from '@fastify/swagger';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { packageVersion } from '../util/index.js';
+import { OPERATION_SCOPES } from './access/scopes.js';
 import type { Server } from './context.js';
 import { OPERATIONS_WITH_PICTURE } from './request-body.js';
 
@@ -52,18 +53,28 @@ interface Operation {
   parameters?: { name: string; in: string }[];
   requestBody?: { content: Content; required?: boolean };
   responses: Record<string, { description: string; content?: Content }>;
+  security?: Record<string, readonly string[]>[];
 }
 
 interface Document {
   paths: Record<string, Record<string, Operation>>;
-  components?: { schemas?: Record<string, object> };
+  components?: { schemas?: Record<string, object>; securitySchemes?: Record<string, object> };
 }
+
+const KEY_SCHEME = {
+  type: 'http',
+  scheme: 'bearer',
+  description:
+    'An API key, where the server demands one. An operation names the scope that it needs: search, write or admin; ' +
+    'admin includes the others.',
+};
 
 const FILE = { type: 'string', contentMediaType: 'application/octet-stream' };
 
 function complete(document: Document): Document {
   for (const path of Object.values(document.paths))
     for (const operation of Object.values(path)) completeOperation(operation);
+  document.components = { ...document.components, securitySchemes: { key: KEY_SCHEME } };
   return withPlainNames(document);
 }
 
@@ -113,6 +124,9 @@ function referencedNames(value: unknown): string[] {
 
 function completeOperation(operation: Operation): void {
   const { operationId = '', requestBody, responses } = operation;
+  const scope = OPERATION_SCOPES[operationId] ?? 'admin';
+  // A server on the machine itself asks for no key: the empty requirement.
+  operation.security = scope === 'open' ? [] : [{ key: [scope] }, {}];
   responses.default = {
     description: 'A problem',
     content: { [PROBLEM]: { schema: { $ref: '#/components/schemas/Problem' } } },

@@ -10,6 +10,9 @@ import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import { type Explainer, openExplainer } from '../bundle/index.js';
 import type { Generation, LiveCatalog } from '../catalog/index.js';
+import { addAccess } from './access/access.js';
+import { AuditLog, auditWrites } from './access/audit-log.js';
+import type { KeyRing } from './access/key-ring.js';
 import {
   DEFAULT_LIMITS,
   type Limits,
@@ -21,6 +24,7 @@ import { signalOf, startDeadline } from './deadline.js';
 import { HttpError, problemOf, toHttpError } from './errors.js';
 import { FeedbackLog } from './feedback-log.js';
 import { ImageMaker } from './images.js';
+import { type LogOptions, loggerOptions } from './logging.js';
 import { createMetrics, metricsRoutes } from './metrics.js';
 import { ModelQueue } from './model-queue.js';
 import { documentRoutes } from './openapi.js';
@@ -56,8 +60,16 @@ export interface ServerOptions {
   readonly origins?: readonly string[];
   /** Host names that are served, without port; others are refused, against rebinding of names. Default: all. */
   readonly hosts?: readonly string[];
-  /** One JSON line a request on stdout. Default false. */
-  readonly log?: boolean;
+  /** Keys that are demanded. Default: none are, and whoever reaches the server may use it. */
+  readonly keys?: KeyRing;
+  /** Requests a minute of one key, and of one address. Default: any number. */
+  readonly requestsPerMinute?: number;
+  /** Addresses of proxies whose X-Forwarded headers are believed, as addresses or CIDR. Default: none. */
+  readonly trustedProxies?: readonly string[];
+  /** The file that every write is added to. Default: none. */
+  readonly audit?: string;
+  /** JSON lines: what is worth a line, and where to. Default: errors, on stderr. */
+  readonly log?: LogOptions | false;
   /** `/health/ready` says no until this has come true, e.g. until the catalogue is in memory. Default: at once. */
   readonly ready?: Promise<unknown>;
 }
@@ -104,11 +116,13 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     feedback: once(() => FeedbackLog.open(live.directory)),
     limits,
     metrics: createMetrics(),
+    audit: options.audit === undefined ? undefined : new AuditLog(options.audit),
     readOnly: options.readOnly ?? false,
     allowUrls: options.allowUrls ?? false,
   };
   const server: Server = fastify({
-    logger: options.log ?? false,
+    logger: loggerOptions(options.log),
+    trustProxy: options.trustedProxies === undefined ? false : [...options.trustedProxies],
     bodyLimit: Math.ceil((limits.pictureBytes * 4) / 3) + JSON_BYTES,
     routerOptions: { maxParamLength: MAXIMUM_PATH },
     forceCloseConnections: 'idle',
@@ -145,7 +159,15 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     await server.register(cors, {
       origin: [...options.origins],
       methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+      exposedHeaders: ['Retry-After', 'WWW-Authenticate'],
+      maxAge: 600,
     });
+  await addAccess(server, {
+    keys: options.keys,
+    requestsPerMinute: options.requestsPerMinute,
+    origins: options.origins ?? [],
+  });
+  if (context.audit !== undefined) auditWrites(server, context.audit);
   await server.register(multipart);
   server.addHook('preValidation', refuseMultipart);
   await documentRoutes(server);
@@ -197,6 +219,7 @@ const SECURITY_HEADERS = {
   'x-frame-options': 'DENY',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'permissions-policy': 'camera=(self), geolocation=(), microphone=()',
+  'cross-origin-opener-policy': 'same-origin',
 };
 
 function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {

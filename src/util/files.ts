@@ -17,18 +17,25 @@ import { DataError, errorMessage } from './errors.js';
  * Writes a file so that a reader, or a machine that loses power, sees the old content or the new one, never a part; what
  * was written is on the disk when the promise resolves. Makes the folder if it is missing. Of two writes of one file at
  * a time, in one process or in two, one is there in the end. A link is followed.
+ * @param options.mode permissions of the file; absent: those of the one that is there, or what the system gives a new one
  * @throws DataError naming the file when it cannot be written (full disk, no permission); the old content stays.
  */
-export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  options: { readonly mode?: number } = {},
+): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true });
     const target = await realpath(path).catch(() => path);
     const unfinished = `${target}.${MACHINE}-${process.pid}-${TOKEN}-${counter++}.unfinished`;
     try {
-      const mode = await stat(target).then(
-        (status) => status.mode & 0o777,
-        () => 0o666,
-      );
+      const mode =
+        options.mode ??
+        (await stat(target).then(
+          (status) => status.mode & 0o777,
+          () => 0o666,
+        ));
       const handle = await open(unfinished, 'wx', mode);
       try {
         await handle.writeFile(data);

@@ -14,11 +14,12 @@ import type {
   SearchResponse,
 } from '../../src/client/index.js';
 import { createApi, isAbort, RequestError } from '../api.js';
+import { askForKey, currentKey } from './key.js';
 import { type ExampleState, levelAt, packVector, unpackVector } from './location.js';
 import { exampleKey, filter, granularity, live, navigate, page } from './page.js';
 import { findPicture } from './pictures.js';
 
-export const api = createApi();
+export const api = createApi('.', { current: currentKey, ask: askForKey });
 const PAGE_SIZE = 48;
 /** Facets of a column with more values than this are of no help. */
 const FACET_VALUES = 400;

@@ -3,7 +3,7 @@
  * their order, and answered before the next are read: who sends faster than the catalogue stores is slowed down.
  */
 import { Readable } from 'node:stream';
-import type { FastifyBaseLogger } from 'fastify';
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { RequestContext, Server, ServerContext } from '../context.js';
 import { type BulkResult, bulkOperation } from '../contract.js';
@@ -33,7 +33,7 @@ export function bulkRoutes(server: Server, shared: ServerContext): void {
       async (request, reply) => {
         if (request.headers['content-type'] === undefined) throw wrongType();
         const body = request.body instanceof Readable ? request.body : Readable.from([]);
-        const results = shared.stream(request, (context) => carryOut(context, shared, body, request.log));
+        const results = shared.stream(request, (context) => carryOut(context, shared, body, request));
         // Answers may wait for a client that reads none before it has sent all.
         const options = { objectMode: false, highWaterMark: ANSWER_BYTES };
         return reply.type('application/x-ndjson').send(Readable.from(results, options));
@@ -55,13 +55,14 @@ async function* carryOut(
   context: RequestContext,
   shared: ServerContext,
   body: AsyncIterable<Uint8Array>,
-  log: FastifyBaseLogger,
+  request: FastifyRequest,
 ): AsyncGenerator<string> {
   const { pictureBytes } = context.limits;
   const maximumBytes = Math.ceil((pictureBytes * 4) / 3) + 100_000;
   let [steps, bytes]: [Step[], number] = [[], 0];
   const flush = async () => {
-    const results = await carryOutSteps(context, shared, steps, log);
+    const results = await carryOutSteps(context, shared, steps, request.log);
+    await audit(shared, request, results);
     [steps, bytes] = [[], 0];
     return results.map((result) => `${JSON.stringify(result)}\n`).join('');
   };
@@ -72,6 +73,19 @@ async function* carryOut(
     if (steps.length >= BATCH.operations || bytes >= BATCH.bytes) yield await flush();
   }
   if (steps.length > 0) yield await flush();
+}
+
+/** One line for what was written together. */
+async function audit(
+  shared: ServerContext,
+  request: FastifyRequest,
+  results: readonly BulkResult[],
+): Promise<void> {
+  const written: Partial<Record<BulkResult['status'], string[]>> = {};
+  for (const { id, status } of results)
+    if (id !== null && status !== 'failed' && status !== 'not-found')
+      written[status] = [...(written[status] ?? []), id];
+  if (Object.keys(written).length > 0) await shared.audit?.add(request, { operation: 'bulk', ...written });
 }
 
 function readStep(

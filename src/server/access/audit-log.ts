@@ -1,0 +1,64 @@
+/**
+ * Who wrote what, and when: JSON lines that are only ever appended to. A write is answered after its line is in the file, so no
+ * acknowledged write is without one; refused and failed ones have theirs too. The file is opened for each line: it can be renamed
+ * by whatever rotates logs while servers run, and several servers can share it.
+ */
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { FastifyRequest } from 'fastify';
+import { presentTime } from '../../util/index.js';
+import type { Server } from '../context.js';
+import { whoOf } from './access.js';
+import { OPERATION_SCOPES, operationOf } from './scopes.js';
+
+export class AuditLog {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /**
+   * Appends a line on a request.
+   * @param what of it is known beside who asked: `operation`, `status`, ids
+   * @throws when the file cannot be written
+   */
+  async add(request: FastifyRequest, what: object): Promise<void> {
+    const line = { at: presentTime(), ...whoOf(request), address: request.ip, request: request.id, ...what };
+    await append(this.path, `${JSON.stringify(line)}\n`);
+  }
+}
+
+/** Logs every request to an operation of scope `write` before it is answered. */
+export function auditWrites(server: Server, log: AuditLog): void {
+  const seen = new WeakSet<FastifyRequest>();
+  server.addHook('onSend', async (request, reply) => {
+    const operation = operationOf(request);
+    if (operation === undefined || OPERATION_SCOPES[operation] !== 'write' || seen.has(request)) return;
+    seen.add(request); // when the line fails, its problem is answered without another try
+    const { id, key } = (request.params ?? {}) as { id?: string; key?: string };
+    const target = (id ?? key)?.slice(0, 1024);
+    await log.add(request, {
+      operation,
+      ...(target === undefined ? {} : { target }),
+      status: reply.statusCode,
+    });
+  });
+}
+
+// --- internal ---
+
+/** One write of a whole line: lines of several processes do not mix. */
+async function append(path: string, text: string): Promise<void> {
+  const openFile = () => open(path, 'a', 0o600);
+  const handle = await openFile().catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    await mkdir(dirname(path), { recursive: true });
+    return await openFile();
+  });
+  try {
+    await handle.appendFile(text);
+  } finally {
+    await handle.close();
+  }
+}
