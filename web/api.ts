@@ -108,6 +108,8 @@ export function createApi(server = '.', keys?: KeySource) {
     giveFeedback: (body: FeedbackInput, signal?: AbortSignal, picture?: Blob) =>
       ask(signal, (options) => client.addFeedback(body, { ...options, picture })),
     removeFeedback: (key: string) => ask(undefined, () => client.deleteFeedback(key)),
+    /** Address of a picture of the web, which the server fetches: the page's policy lets it load nothing from elsewhere. */
+    remotePictureUrl: (url: string, width = 1280) => client.remotePictureUrl(url, { width }),
     /** Address of a picture; `width` asks for a smaller WebP. */
     imageUrl: (id: string, width?: number) => client.imageUrl(id, width === undefined ? {} : { width }),
   };

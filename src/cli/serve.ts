@@ -23,6 +23,7 @@ export interface ServeOptions {
   open?: true;
   readOnly?: true;
   allowUrl?: true;
+  urlHost?: readonly string[];
   cors?: readonly string[];
   /** `false`: --no-keys. */
   keys?: string | false;
@@ -56,6 +57,11 @@ export function serveCommand(): Command {
     .option('--open', 'open the page in the browser')
     .option('--read-only', 'refuse all writes, feedback included')
     .option('--allow-url', 'fetch pictures that are given as URLs (public addresses only)')
+    .option(
+      '--url-host <name>',
+      'with --allow-url: only from this host and those below it (may be given again)',
+      repeated,
+    )
     .option('--cors <origin>', 'let pages of this origin call the API (may be given again)', repeated)
     .option(
       '--host-name <name>',
@@ -86,6 +92,8 @@ export function serveCommand(): Command {
 /** Serves until the process is asked to stop. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { host, port } = options;
+  if (options.urlHost !== undefined && options.allowUrl !== true)
+    throw new DataError('serve: --url-host needs --allow-url, got it alone. Add --allow-url');
   const say = (line: string) => {
     if (options.quiet !== true) process.stderr.write(`${line}\n`);
   };
@@ -105,7 +113,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       catalog,
       page: PAGE,
       readOnly: options.readOnly === true,
-      allowUrls: options.allowUrl === true,
+      allowUrls: options.allowUrl === true && (options.urlHost === undefined || { hosts: options.urlHost }),
       origins: options.cors ?? [],
       log: logOf(options),
       ready: warm.done,

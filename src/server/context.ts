@@ -9,6 +9,7 @@ import type { FeedbackLog } from './feedback-log.js';
 import type { ImageMaker } from './images.js';
 import type { Metrics } from './metrics.js';
 import type { ModelQueue } from './model-queue.js';
+import type { RemoteOptions } from './remote-picture.js';
 
 /** Bounds on what a client can make the server do. */
 export interface Limits {
@@ -55,8 +56,8 @@ export interface ServerContext {
   readonly audit: AuditLog | undefined;
   /** Nothing can be written through this server. */
   readonly readOnly: boolean;
-  /** Examples may be URLs, which the server fetches. */
-  readonly allowUrls: boolean;
+  /** Examples may be URLs, which the server fetches under these conditions; undefined: they may not. */
+  readonly remote: Pick<RemoteOptions, 'hosts' | 'allows'> | undefined;
 }
 
 /** What one request works with. */

@@ -55,6 +55,19 @@ export class ImageMaker {
     }
   }
 
+  /**
+   * Bytes from elsewhere as a WebP of at most a width: nothing of them is passed on as it came.
+   * @throws HttpError when they are no picture
+   */
+  async rescaled(bytes: Uint8Array, width: number): Promise<ServedImage> {
+    try {
+      return await this.#scale(bytes, width, undefined);
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      throw new HttpError('unreadable-picture', clientMessage(error, 'picture'), { cause: error });
+    }
+  }
+
   async #scale(
     bytes: Uint8Array,
     width: number | undefined,

@@ -12,6 +12,7 @@ import type { RequestContext, ServerContext } from './context.js';
 import type { Example, Region, SearchResponse, searchRequest } from './contract.js';
 import { clientMessage, HttpError } from './errors.js';
 import { filterColumns, pictureFile, requireColumns, requireRecord } from './records.js';
+import { fetchPicture } from './remote-picture.js';
 import { decodeVector, encodeVector } from './vectors.js';
 
 /** A request after validation. */
@@ -72,13 +73,20 @@ export async function toPictureSource(context: RequestContext, example: Example)
     throw new HttpError('invalid-request', 'the example must show a picture, not a vector');
   const box: { box?: Region } = example.region === undefined ? {} : { box: example.region as Region };
   if ('id' in example) return { ...pictureFile(await requireRecord(context, example.id)), ...box };
-  if ('url' in example)
-    throw new HttpError('url-not-allowed', 'the server does not fetch pictures. Send the picture itself');
+  if ('url' in example) return { ...uploaded(context, await remotePicture(context, example.url)), ...box };
   if ('picture' in example) return { ...uploaded(context, Buffer.from(example.picture, 'base64')), ...box };
   const { upload } = context;
   if (upload === undefined)
     throw new HttpError('invalid-multipart', "an example says 'upload', but there is no file part 'picture'");
   return { ...uploaded(context, upload), ...box };
+}
+
+/** The picture behind a URL. @throws HttpError `url-not-allowed`, `unreachable-url`, `too-large` */
+export async function remotePicture(context: RequestContext, url: string): Promise<Uint8Array> {
+  const { remote, limits, signal } = context;
+  if (remote === undefined)
+    throw new HttpError('url-not-allowed', 'the server does not fetch pictures. Send the picture itself');
+  return await fetchPicture(url, { ...remote, maximumBytes: limits.pictureBytes, signal });
 }
 
 /** @throws HttpError `read-only` */

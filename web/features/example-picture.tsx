@@ -20,7 +20,7 @@ export function useExampleAddress(example: ExampleState, width?: number): string
     example.kind === 'id'
       ? api.imageUrl(example.id, width)
       : example.kind === 'url'
-        ? example.url
+        ? api.remotePictureUrl(example.url, width)
         : undefined;
   const key = example.kind === 'upload' ? example.key : '';
   const [found, setFound] = useState<{ key: string; address: string | null }>();

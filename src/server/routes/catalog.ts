@@ -43,7 +43,7 @@ export async function describeCatalog(context: RequestContext): Promise<CatalogR
     capabilities: {
       calibrated: false,
       writable: !context.readOnly,
-      url: context.allowUrls,
+      url: context.remote !== undefined,
       map: hasMap,
       heatMaps: true,
     },

@@ -1,0 +1,158 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { plainPicture } from '../../test/support/tiny-bundle.js';
+import { shadeOf } from '../../test/support/tiny-catalog.js';
+import { openTinyServer, type TinyServer } from '../../test/support/tiny-server.js';
+import { fetchPicture, isPublicAddress } from './remote-picture.js';
+
+let web: Server;
+let origin = '';
+beforeAll(async () => {
+  const picture = await plainPicture(shadeOf(1, 2), { width: 24, height: 16 });
+  web = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://x');
+    if (pathname === '/picture') response.end(picture);
+    else if (pathname === '/text') response.end('<svg xmlns="http://www.w3.org/2000/svg"/>');
+    else if (pathname === '/large') {
+      response.writeHead(200);
+      const more = () => {
+        while (response.write(Buffer.alloc(10_000)));
+        response.once('drain', more);
+      };
+      more();
+    } else if (pathname === '/slow') response.write('x');
+    else if (pathname === '/loop') response.writeHead(302, { location: '/loop' }).end();
+    else if (pathname === '/hop') response.writeHead(302, { location: '/picture' }).end();
+    else if (pathname === '/inside')
+      response.writeHead(302, { location: 'http://169.254.169.254/latest' }).end();
+    else if (pathname === '/file') response.writeHead(302, { location: 'file:///etc/passwd' }).end();
+    else response.writeHead(404).end();
+  });
+  await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+  origin = `http://127.0.0.1:${(web.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  web.closeAllConnections();
+  web.close();
+});
+
+/** This machine counts as public, everything else as it is. */
+const allows = (address: string) => address === '127.0.0.1' || isPublicAddress(address);
+const get = (url: string, more: Partial<Parameters<typeof fetchPicture>[1]> = {}) =>
+  fetchPicture(url, { maximumBytes: 100_000, signal: new AbortController().signal, allows, ...more });
+
+describe('isPublicAddress', () => {
+  it.each([
+    '127.0.0.1',
+    '10.0.0.1',
+    '172.16.0.1',
+    '192.168.1.1',
+    '169.254.169.254',
+    '100.64.0.1',
+    '0.0.0.0',
+    '224.0.0.1',
+    '255.255.255.255',
+    '::',
+    '::1',
+    'fe80::1',
+    'fc00::1',
+    '::ffff:127.0.0.1',
+    '::ffff:10.0.0.1',
+    '64:ff9b::7f00:1',
+    '2002:7f00:1::',
+    'not an address',
+    '',
+  ])('%s is not', (address) => expect(isPublicAddress(address)).toBe(false));
+  it.each(['8.8.8.8', '1.1.1.1', '2606:4700:4700::1111', '::ffff:8.8.8.8'])('%s is', (address) =>
+    expect(isPublicAddress(address)).toBe(true),
+  );
+});
+
+describe('fetchPicture', () => {
+  it('gives the bytes, after a redirect too', async () => {
+    expect(await get(`${origin}/hop`)).toEqual(await get(`${origin}/picture`));
+  });
+
+  it.each([
+    [
+      'an address of this machine',
+      () => get(`${origin}/picture`, { allows: isPublicAddress }),
+      'url-not-allowed',
+      /not public/,
+    ],
+    [
+      'a name of this machine',
+      () => get(origin.replace('127.0.0.1', 'localhost'), { allows: isPublicAddress }),
+      'url-not-allowed',
+      /localhost: the address is not public/,
+    ],
+    [
+      'an address in other digits',
+      () => get('http://0x7f.1/', { allows: isPublicAddress }),
+      'url-not-allowed',
+      /not public/,
+    ],
+    [
+      'IPv6 around IPv4',
+      () => get('http://[::ffff:127.0.0.1]/', { allows: isPublicAddress }),
+      'url-not-allowed',
+      /not public/,
+    ],
+    ['a redirect inside', () => get(`${origin}/inside`), 'url-not-allowed', /not public/],
+    ['a redirect to a file', () => get(`${origin}/file`), 'url-not-allowed', /only http/],
+    ['a password', () => get(origin.replace('//', '//me:secret@')), 'url-not-allowed', /password/],
+    [
+      'another host',
+      () => get(`${origin}/picture`, { hosts: ['images.example'] }),
+      'url-not-allowed',
+      /only pictures of images.example/,
+    ],
+    ['a circle', () => get(`${origin}/loop`), 'unreachable-url', /more than 4/],
+    ['nothing', () => get(`${origin}/gone`), 'unreachable-url', /404/],
+    ['too much', () => get(`${origin}/large`), 'too-large', /100000 bytes/],
+    ['too slow', () => get(`${origin}/slow`, { timeoutMs: 200 }), 'unreachable-url', /within 0.2 s/],
+    ['a closed port', () => get('http://127.0.0.1:1/'), 'unreachable-url', /could not be fetched/],
+  ] as const)('refuses %s', async (_, work, code, detail) => {
+    const error = await work().then(
+      () => undefined,
+      (thrown) => thrown,
+    );
+    expect(error).toMatchObject({ code, message: expect.stringMatching(detail) });
+  });
+});
+
+describe('a server that allows URLs', () => {
+  let tiny: TinyServer;
+  beforeAll(async () => {
+    tiny = await openTinyServer({ allowUrls: { allows } });
+  });
+  afterAll(() => tiny.close());
+
+  it('searches by a URL, and shows its picture from its own address', async () => {
+    const url = `${origin}/picture`;
+    const found = await tiny.server.inject({
+      method: 'POST',
+      url: '/v1/search',
+      payload: { examples: [{ url }] },
+    });
+    expect(found.json().hits[0]).toMatchObject({ id: 'pictures/green 2.png' });
+    expect((await tiny.server.inject('/v1/catalog')).json().capabilities.url).toBe(true);
+    const shown = await tiny.server.inject(`/v1/remote-picture?url=${encodeURIComponent(url)}&width=16`);
+    expect([shown.statusCode, shown.headers['content-type']]).toEqual([200, 'image/webp']);
+  });
+
+  it('passes nothing on that is no picture', async () => {
+    const shown = await tiny.server.inject(`/v1/remote-picture?url=${encodeURIComponent(`${origin}/text`)}`);
+    expect([shown.statusCode, shown.json().code]).toEqual([422, 'unreadable-picture']);
+  });
+
+  it('is off by default', async () => {
+    const usual = await openTinyServer();
+    const shown = await usual.server.inject(
+      `/v1/remote-picture?url=${encodeURIComponent(`${origin}/picture`)}`,
+    );
+    expect([shown.statusCode, shown.json().code]).toEqual([403, 'url-not-allowed']);
+    await usual.close();
+  });
+});
