@@ -62,6 +62,26 @@ describe('the client, over a socket', () => {
     expect(data).toEqual({ status: 'ok' });
   });
 
+  it('writes: puts, changes, deletes, and many at once', async () => {
+    const id = 'own/ä b.png';
+    const put = await client.putPicture(id, { itemId: 'one' }, { picture: await picture() });
+    expect(put).toEqual({ id, itemId: 'one', attributes: {} });
+    const patched = await client.patchPicture(id, { attributes: { hue: ['green'] } });
+    expect(patched.attributes).toEqual({ hue: ['green'] });
+    await client.deletePicture(id);
+    await expect(client.deletePicture(id)).rejects.toMatchObject({ code: 'unknown-picture' });
+    const operations = async function* () {
+      for (let n = 0; n < 1200; n++) yield { delete: `none/${n}` };
+      yield { put: id, itemId: 'two' };
+    };
+    const results = [];
+    for await (const result of client.bulk(operations())) results.push(result);
+    // More than one request's worth: the lines count on.
+    expect(results.map(({ line }) => line)).toEqual(Array.from({ length: 1201 }, (_, n) => n + 1));
+    expect(results[1199]).toEqual({ line: 1200, id: 'none/1199', status: 'not-found' });
+    expect(results[1200]).toMatchObject({ id, status: 'failed', detail: expect.stringMatching(/picture/) });
+  });
+
   it('throws problems with their codes, and what fetch throws when it is aborted', async () => {
     const wrong = client.picture('none').catch((error) => error);
     expect(await wrong).toBeInstanceOf(ProblemError);

@@ -25,6 +25,10 @@ export type FacetsResponse = Schemas['FacetsResponse'];
 export type CatalogResponse = Schemas['CatalogResponse'];
 export type MapResponse = Schemas['MapResponse'];
 export type PictureList = Schemas['PictureList'];
+export type PictureContent = Schemas['PictureContent'];
+export type PicturePatch = Schemas['PicturePatch'];
+export type BulkOperation = Schemas['BulkOperation'];
+export type BulkResult = Schemas['BulkResult'];
 export type FeedbackInput = Schemas['Verdict'];
 export type FeedbackEntry = Schemas['FeedbackEntry'];
 export type FeedbackList = Schemas['FeedbackList'];
@@ -87,8 +91,23 @@ export interface SemblanceClient {
   pictures(query?: Query<'listPictures'>, options?: CallOptions): Promise<PictureList>;
   picture(id: string, options?: CallOptions): Promise<Picture>;
   similar(id: string, query?: Query<'similarPictures'>, options?: CallOptions): Promise<SearchResponse>;
+  /** Adds a picture, or replaces the one of this id with all that is known of it. */
+  putPicture(id: string, content: PictureContent, options?: UploadOptions): Promise<Picture>;
+  /** Changes what is known of a picture, not the picture. */
+  patchPicture(id: string, patch: PicturePatch, options?: CallOptions): Promise<Picture>;
+  deletePicture(id: string, options?: CallOptions): Promise<void>;
+  /**
+   * Any number of writes, carried out in order. They are sent a few megabytes at a time, so that no browser and no proxy
+   * has to stream a request; `line` counts on from one such request to the next.
+   */
+  bulk(
+    operations: Iterable<BulkOperation> | AsyncIterable<BulkOperation>,
+    options?: CallOptions,
+  ): AsyncGenerator<BulkResult>;
   /** The address of a picture, scaled to at most a width where one is given. */
   imageUrl(id: string, options?: { readonly width?: number }): string;
+  /** The address of a picture of the web, fetched and scaled by the server where it allows that. */
+  remotePictureUrl(url: string, options?: { readonly width?: number }): string;
   feedback(query?: Query<'listFeedback'>, options?: CallOptions): Promise<FeedbackList>;
   addFeedback(input: FeedbackInput, options?: UploadOptions): Promise<FeedbackEntry>;
   deleteFeedback(key: string, options?: CallOptions): Promise<void>;
@@ -102,14 +121,19 @@ export function createSemblanceClient(options: ClientOptions = {}): SemblanceCli
   const api = createFetchClient<paths>({ baseUrl, fetch: send, headers });
 
   /** JSON, or multipart where there is a picture. */
-  const post = async <T>(path: string, body: object, { picture, signal }: UploadOptions): Promise<T> => {
+  const post = async <T>(
+    path: string,
+    body: object,
+    { picture, signal }: UploadOptions,
+    method = 'POST',
+  ): Promise<T> => {
     const form = picture === undefined ? undefined : new FormData();
     if (form !== undefined && picture !== undefined) {
       form.append('request', JSON.stringify(body));
       form.append('picture', picture);
     }
     const request = new Request(absolute(`${baseUrl}${path}`), {
-      method: 'POST',
+      method,
       headers: form === undefined ? { ...headers, 'content-type': 'application/json' } : headers,
       body: form ?? JSON.stringify(body),
       signal: signal ?? null,
@@ -119,8 +143,58 @@ export function createSemblanceClient(options: ClientOptions = {}): SemblanceCli
     return (await response.json()) as T;
   };
 
+  const sendLines = async (lines: readonly string[], { signal }: CallOptions): Promise<BulkResult[]> => {
+    const response = await send(
+      new Request(absolute(`${baseUrl}/v1/bulk`), {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/x-ndjson' },
+        body: lines.join(''),
+        signal: signal ?? null,
+      }),
+    );
+    if (!response.ok) throw await problemOf(response);
+    const text = await response.text();
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as BulkResult);
+  };
+
+  async function* bulk(
+    operations: Iterable<BulkOperation> | AsyncIterable<BulkOperation>,
+    options: CallOptions = {},
+  ): AsyncGenerator<BulkResult> {
+    let [lines, characters, sent]: [string[], number, number] = [[], 0, 0];
+    const flush = async () => {
+      const results = await sendLines(lines, options);
+      const before = sent;
+      sent += lines.length;
+      [lines, characters] = [[], 0];
+      return results.map((result) => ({ ...result, line: result.line + before }));
+    };
+    for await (const operation of operations) {
+      const line = `${JSON.stringify(operation)}\n`;
+      lines.push(line);
+      characters += line.length;
+      if (characters >= BULK_CHARACTERS || lines.length >= BULK_LINES) yield* await flush();
+    }
+    if (lines.length > 0) yield* await flush();
+  }
+
   return {
     api,
+    bulk,
+    putPicture: (id, content, options = {}) =>
+      post(`/v1/pictures/${encodeURIComponent(id)}`, content, options, 'PUT'),
+    patchPicture: (id, patch, options = {}) =>
+      post(`/v1/pictures/${encodeURIComponent(id)}`, patch, options, 'PATCH'),
+    async deletePicture(id, options = {}) {
+      const { error, response } = await api.DELETE('/v1/pictures/{id}', {
+        params: { path: { id } },
+        ...call(options),
+      });
+      if (!response.ok) throw new ProblemError(asProblem(error, response), retryAfter(response));
+    },
     search: (request, options = {}) => post('/v1/search', request, options),
     attributes: (example, options = {}) => post('/v1/attributes', { example }, options),
     explain: (request, options = {}) => post('/v1/explain', request, options),
@@ -135,6 +209,8 @@ export function createSemblanceClient(options: ClientOptions = {}): SemblanceCli
       unwrap(api.GET('/v1/pictures/{id}/similar', { params: { path: { id }, query }, ...call(options) })),
     imageUrl: (id, { width } = {}) =>
       `${baseUrl}/v1/pictures/${encodeURIComponent(id)}/image${width === undefined ? '' : `?width=${width}`}`,
+    remotePictureUrl: (url, { width } = {}) =>
+      `${baseUrl}/v1/remote-picture?url=${encodeURIComponent(url)}${width === undefined ? '' : `&width=${width}`}`,
     feedback: (query = {}, options = {}) =>
       unwrap(api.GET('/v1/feedback', { params: { query }, ...call(options) })),
     addFeedback: (input, options = {}) => post('/v1/feedback', input, options),
@@ -149,6 +225,10 @@ export function createSemblanceClient(options: ClientOptions = {}): SemblanceCli
 }
 
 // --- internal ---
+
+/** Of one bulk request. */
+const BULK_CHARACTERS = 8_000_000;
+const BULK_LINES = 1000;
 
 function call({ signal }: CallOptions): { signal?: AbortSignal } {
   return signal === undefined ? {} : { signal };
