@@ -77,6 +77,10 @@ export interface paths {
     /** The pictures most like one of the catalogue. */
     get: operations["similarPictures"];
   };
+  "/v1/remote-picture": {
+    /** The picture behind a URL, as a WebP of at most a width; only where examples may be URLs. */
+    get: operations["getRemotePicture"];
+  };
   "/v1/search": {
     /** Finds the pictures most like the examples. */
     post: operations["search"];
@@ -97,6 +101,37 @@ export interface components {
       vector: string;
       /** @description Of the upright picture, pixels. */
       width: number;
+    };
+    BulkOperation: {
+      /** @default {} */
+      attributes?: {
+        [key: string]: string[];
+      };
+      itemId: string;
+      /**
+       * Format: base64
+       * @description The bytes, where the request is not multipart.
+       */
+      picture?: string;
+      put: string;
+      source?: string;
+    } | {
+      /** @description Those named are replaced, an empty list makes unknown. */
+      attributes?: {
+        [key: string]: string[];
+      };
+      itemId?: string;
+      patch: string;
+      source?: string;
+    } | {
+      delete: string;
+    };
+    BulkResult: {
+      detail?: string;
+      id: string | null;
+      line: number;
+      /** @enum {string} */
+      status: "stored" | "changed" | "deleted" | "not-found" | "failed";
     };
     CatalogResponse: {
       attributes: ({
@@ -1032,6 +1067,29 @@ export interface operations {
       200: {
         content: {
           "application/json": components["schemas"]["SearchResponse"];
+        };
+      };
+      /** @description A problem */
+      default: {
+        content: {
+          "application/problem+json": components["schemas"]["Problem"];
+        };
+      };
+    };
+  };
+  /** The picture behind a URL, as a WebP of at most a width; only where examples may be URLs. */
+  getRemotePicture: {
+    parameters: {
+      query: {
+        url: string;
+        width?: number;
+      };
+    };
+    responses: {
+      /** @description The picture */
+      200: {
+        content: {
+          "image/*": string;
         };
       };
       /** @description A problem */

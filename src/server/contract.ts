@@ -401,6 +401,7 @@ export type Problem = z.infer<typeof problem>;
  * | GET, PUT, PATCH, DELETE /v1/pictures/{id} | `PictureInput` (JSON or multipart), `PicturePatch` | `Picture` |
  * | GET /v1/pictures/{id}/image?width= | | the picture, or a WebP of at most that width |
  * | GET /v1/pictures/{id}/similar?granularity=&limit= | | `SearchResponse` |
+ * | GET /v1/remote-picture?url=&width= | where URLs are allowed | a WebP of at most that width |
  * | POST /v1/bulk | NDJSON of `BulkOperation` | NDJSON of `BulkResult` |
  * | GET, POST /v1/feedback; DELETE /v1/feedback/{key} | `FeedbackInput` | `FeedbackList`, `FeedbackEntry` |
  * | GET /health/live, /health/ready, /metrics, /openapi.json | | |

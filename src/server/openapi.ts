@@ -138,7 +138,7 @@ function completeOperation(operation: Operation): void {
     requestBody.content[MULTIPART] = {
       schema: { type: 'object', properties: { picture: FILE, request: json }, required: ['picture'] },
     };
-  if (operationId === 'getPictureImage' || operationId === 'getFeedbackImage')
+  if (['getPictureImage', 'getFeedbackImage', 'getRemotePicture'].includes(operationId))
     responses['200'] = { description: 'The picture', content: { 'image/*': { schema: FILE } } };
   if (operationId === 'metrics')
     responses['200'] = {
@@ -146,8 +146,17 @@ function completeOperation(operation: Operation): void {
       content: { 'text/plain': { schema: { type: 'string' } } },
     };
   if (operationId === 'bulk') {
-    const lines = (name: string) => ({ schema: { type: 'string', description: `A ${name} a line.` } });
-    operation.requestBody = { required: true, content: { [NDJSON]: lines('BulkOperation') } };
-    responses['200'] = { description: 'A BulkResult a line', content: { [NDJSON]: lines('BulkResult') } };
+    const lines = (name: string, component: string) => ({
+      schema: {
+        type: 'string',
+        description: `A ${name} a line.`,
+        contentMediaType: 'application/json',
+        contentSchema: { $ref: `#/components/schemas/${component}` },
+      },
+    });
+    const asked = lines('BulkOperation', 'BulkOperationInput');
+    operation.requestBody = { required: true, content: { [NDJSON]: asked } };
+    const answered = lines('BulkResult', 'BulkResult');
+    responses['200'] = { description: 'A BulkResult a line', content: { [NDJSON]: answered } };
   }
 }

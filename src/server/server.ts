@@ -29,6 +29,7 @@ import { createMetrics, metricsRoutes } from './metrics.js';
 import { ModelQueue } from './model-queue.js';
 import { documentRoutes } from './openapi.js';
 import { servePage } from './page.js';
+import type { RemoteOptions } from './remote-picture.js';
 import { refuseMultipart, uploadOf } from './request-body.js';
 import { bulkRoutes } from './routes/bulk.js';
 import { catalogRoutes } from './routes/catalog.js';
@@ -37,6 +38,7 @@ import { feedbackRoutes } from './routes/feedback.js';
 import { healthRoutes } from './routes/health.js';
 import { mapRoutes } from './routes/map.js';
 import { pictureRoutes } from './routes/pictures.js';
+import { remoteRoutes } from './routes/remote.js';
 import { searchRoutes } from './routes/search.js';
 import { writeRoutes } from './routes/writes.js';
 
@@ -52,8 +54,8 @@ export interface ServerOptions {
   readonly limits?: Partial<Limits>;
   /** Refuse all writes. Default false. */
   readonly readOnly?: boolean;
-  /** Fetch pictures by URL. Default false. */
-  readonly allowUrls?: boolean;
+  /** Fetch pictures by URL: from any public host, or with `hosts` from those and what is below them. Default: none. */
+  readonly allowUrls?: boolean | Pick<RemoteOptions, 'hosts' | 'allows'>;
   /** Folder of the built page. Default: no page. */
   readonly page?: string;
   /** Origins whose pages may call the API. Default: none but our own. */
@@ -118,7 +120,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     metrics: createMetrics(),
     audit: options.audit === undefined ? undefined : new AuditLog(options.audit),
     readOnly: options.readOnly ?? false,
-    allowUrls: options.allowUrls ?? false,
+    remote: typeof options.allowUrls === 'object' ? options.allowUrls : options.allowUrls ? {} : undefined,
   };
   const server: Server = fastify({
     logger: loggerOptions(options.log),
@@ -126,6 +128,8 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     bodyLimit: Math.ceil((limits.pictureBytes * 4) / 3) + JSON_BYTES,
     routerOptions: { maxParamLength: MAXIMUM_PATH },
     forceCloseConnections: 'idle',
+    // Node would answer a request without a host itself, with no body.
+    http: { requireHostHeader: false },
     // What still comes on a kept connection is answered by a problem of our own.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply as FastifyReply),
@@ -150,6 +154,8 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
   server.addHook('onRequest', async (request, reply) => {
     startDeadline(request, reply, request.routeOptions.config.timeoutMs ?? limits.requestTimeoutMs);
     reply.headers(SECURITY_HEADERS);
+    if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
+      throw new HttpError('bad-request', 'the header Host is missing');
     if (isStopping)
       throw new HttpError('unavailable', 'the server is stopping', { headers: { 'retry-after': '5' } });
     if (options.hosts !== undefined && !options.hosts.includes(request.hostname.toLowerCase()))
@@ -179,6 +185,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
   writeRoutes(server, context);
   bulkRoutes(server, context);
   pictureRoutes(server, context);
+  remoteRoutes(server, context);
   catalogRoutes(server, context);
   mapRoutes(server, context);
   healthRoutes(server, context, options.ready);
