@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BASE_COLUMNS, type Catalog } from './catalog.js';
 import { mapVersion } from './catalog-map.js';
 import { PICTURES_FOLDER } from './picture-files.js';
-import type { FacetCount } from './store.js';
+import type { FacetCount, VectorStore } from './store.js';
 import { isPostgresUrl } from './stores/postgres-database.js';
 
 export interface ColumnStatistics {
@@ -52,12 +52,11 @@ export async function catalogStatistics({
     ...description.columns.filter((column) => !(BASE_COLUMNS as readonly string[]).includes(column)),
     'source',
   ];
-  const [pictures, counts, unknown, own, kept, map] = await Promise.all([
+  const [pictures, counts, unknown, { own, kept }, map] = await Promise.all([
     store.count(),
     store.facets([...names, 'item_id']),
     Promise.all(names.map((column) => store.count([{ column, known: false }]))),
-    filesBelow(directory, description.store),
-    filesBelow(directory, PICTURES_FOLDER),
+    filesOf(directory, description.store, store),
     mapVersion(directory),
   ]);
   const { vectorHash } = description.model;
@@ -96,11 +95,34 @@ function rangeOf(values: readonly string[]): { minimum: number; maximum: number 
   return { minimum, maximum };
 }
 
-/** What lies below a folder of the catalogue. Files that go away meanwhile do not count. */
-async function filesBelow(
+interface Files {
+  readonly files: number;
+  readonly bytes: number;
+  /** Milliseconds, as `stat` gives them. */
+  readonly newest: number;
+}
+
+/** Of an open store, by its version: kept pictures change with records, and there may be many of them. */
+const counted = new WeakMap<VectorStore, { version: number; own: Files; kept: Files }>();
+
+async function filesOf(
   directory: string,
   folder: string,
-): Promise<{ files: number; bytes: number; newest: number }> {
+  store: VectorStore,
+): Promise<{ own: Files; kept: Files }> {
+  const version = await store.version();
+  const known = counted.get(store);
+  if (known?.version === version) return known;
+  const [own, kept] = await Promise.all([
+    filesBelow(directory, folder),
+    filesBelow(directory, PICTURES_FOLDER),
+  ]);
+  counted.set(store, { version, own, kept });
+  return { own, kept };
+}
+
+/** What lies below a folder of the catalogue. Files that go away meanwhile do not count. */
+async function filesBelow(directory: string, folder: string): Promise<Files> {
   const total = { files: 0, bytes: 0, newest: 0 };
   if (isPostgresUrl(directory)) return total;
   const entries = await readdir(join(directory, folder), { recursive: true, withFileTypes: true }).catch(
