@@ -6,6 +6,7 @@
  * Without a URL the server is PGlite (PostgreSQL in WebAssembly, one connection at a time), in a process of its own.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { Pool } from 'pg';
@@ -129,9 +130,8 @@ async function startServer(): Promise<string> {
   server = spawn(process.execPath, ['--import', 'tsx', `${import.meta.dirname}/postgres-server.ts`], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  for await (const line of createInterface({ input: server.stdout as NonNullable<ChildProcess['stdout']> }))
-    return line;
-  throw new Error('the server did not start');
+  const [line] = await once(createInterface({ input: server.stdout as NodeJS.ReadableStream }), 'line');
+  return String(line);
 }
 
 async function milliseconds<T>(action: () => Promise<T>): Promise<{ ms: number; result: T }> {

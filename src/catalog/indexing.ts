@@ -34,6 +34,8 @@ export interface IndexOptions {
   readonly chunkSize?: number;
   /** Embed what seems unchanged as well. Default false. */
   readonly always?: boolean;
+  /** Has the store tidied when all is there. Default true. */
+  readonly flush?: boolean;
   /** Runs each change of the store, e.g. under a lock. Default: at once. */
   readonly write?: (change: () => Promise<void>) => Promise<void>;
 }
@@ -60,6 +62,7 @@ export async function indexEntries(
     signal,
     chunkSize = 256,
     always = false,
+    flush = true,
   } = options;
   const write = options.write ?? ((change) => change());
   const entries = [...new Map(options.entries.map((entry) => [entry.id, entry])).values()];
@@ -118,7 +121,7 @@ export async function indexEntries(
       if (waiting.length > 0) await storeWaiting();
       await storing;
     }
-    if (embedded + relabelled > 0) await write(() => store.flush());
+    if (flush && embedded + relabelled > 0) await write(() => store.flush());
   } finally {
     progress.stop();
   }

@@ -52,6 +52,14 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: 'embed the pictures of a manifest into a catalogue',
     load: async () => (await import('./index-command.js')).indexCommand(),
   },
+  'embed-jobs': {
+    summary: 'share the embedding of a catalogue in PostgreSQL among machines',
+    load: async () => (await import('./embed-jobs.js')).embedJobsCommand(),
+  },
+  'embed-worker': {
+    summary: 'embed pictures that are on the queue of such a catalogue',
+    load: async () => (await import('./embed-worker.js')).embedWorkerCommand(),
+  },
   catalog: {
     summary: 'look after a catalogue: statistics, add and remove, export and import, check, map',
     load: async () => (await import('./catalog.js')).catalogCommand(),

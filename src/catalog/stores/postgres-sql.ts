@@ -28,6 +28,13 @@ export const MIGRATIONS: readonly string[] = [
      name text COLLATE "C" PRIMARY KEY,
      description jsonb NOT NULL
    )`,
+  `CREATE TABLE semblance.set_aside (
+     catalog text COLLATE "C" NOT NULL,
+     id text COLLATE "C" NOT NULL,
+     reason text NOT NULL,
+     at timestamptz NOT NULL DEFAULT now(),
+     PRIMARY KEY (catalog, id)
+   )`,
 ];
 
 /** The statements that make a store's table. GIN takes at most 32 columns an index. */

@@ -1,0 +1,62 @@
+/**
+ * Two `semblance embed-worker`s beside one, each with one thread, over the same queue: times of the whole run, in turns, on
+ * new catalogues. The database is PGlite in a process of its own unless one is given; it takes its share of the cores.
+ * Run: `npm run build && npx tsx bench/embed-workers.ts --model runs/demo/model --data runs/demo/data/manifest.csv
+ *   [--split test] [--rounds 2] [--url postgres://user@host/database]`.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    data: { type: 'string' },
+    split: { type: 'string', default: 'test' },
+    rounds: { type: 'string', default: '2' },
+    url: { type: 'string' },
+  },
+});
+const { model, data, split } = values;
+if (model === undefined || data === undefined) throw new Error('--model and --data are required');
+const main = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
+
+let server: ChildProcess | undefined;
+const url = values.url ?? (await startServer());
+const times: Record<1 | 2, number[]> = { 1: [], 2: [] };
+for (let round = 0; round < Number(values.rounds); round++)
+  for (const workers of [1, 2] as const) {
+    const catalog = `${url}#bench-${process.pid}-${round}-${workers}`;
+    await run('embed-jobs', 'add', '--catalog', catalog, '--model', model, '--data', data, '--split', split);
+    const start = performance.now();
+    const worker = () =>
+      run('embed-worker', '--catalog', catalog, '--model', model, '--threads', '1', '--quiet');
+    const said = await Promise.all(Array.from({ length: workers }, worker));
+    const seconds = (performance.now() - start) / 1000;
+    times[workers].push(seconds);
+    console.log(`${workers}: ${seconds.toFixed(1)} s · ${said.map((text) => text.trim()).join(' · ')}`);
+  }
+const total = (n: 1 | 2) => times[n].reduce((sum, time) => sum + time, 0);
+console.log(`two workers are ${(total(1) / total(2)).toFixed(2)} times as fast as one`);
+server?.stdin?.end();
+
+async function run(...args: string[]): Promise<string> {
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (chunk) => {
+    text += chunk;
+  });
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`semblance ${args[0]} ended with ${code}`);
+  return text;
+}
+
+async function startServer(): Promise<string> {
+  server = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'postgres-server.ts')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const [line] = await once(createInterface({ input: server.stdout as NodeJS.ReadableStream }), 'line');
+  return String(line);
+}
