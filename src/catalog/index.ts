@@ -2,6 +2,13 @@ export * from './catalog.js';
 export type { CatalogCalibration } from './catalog-calibration.js';
 export * from './catalog-export.js';
 export * from './catalog-map.js';
+export {
+  Certainty,
+  CUT_OFF_DEPTH,
+  likelyLevel,
+  type MinimumProbability,
+  type Probabilities,
+} from './certainty.js';
 export * from './explanation.js';
 export * from './filter.js';
 export * from './filter-text.js';
@@ -10,6 +17,7 @@ export * from './index-plan.js';
 export { type IndexOptions, type IndexReport, indexPictures } from './indexing.js';
 export * from './live-catalog.js';
 export * from './near-copies.js';
+export { DIVERSE_DEPTH, PAGING_DEPTH, SORT_DEPTH } from './pages.js';
 export { boxOfId, entryOfRecord, entryOfRow, type PictureEntry, recordId } from './picture-entries.js';
 export * from './query.js';
 export { recordPicture } from './record-picture.js';

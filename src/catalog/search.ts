@@ -5,10 +5,17 @@
  * Letters: S size of a stored vector, L levels.
  */
 import type { Embedder, PictureSource } from '../bundle/index.js';
-import { partScores, weightsAt } from '../granularity/index.js';
+import { type LevelName, partScores, weightsAt } from '../granularity/index.js';
 import { DataError, sha256, stopwatch } from '../util/index.js';
 import { attributeDirections } from './attribute-directions.js';
 import { BASE_COLUMNS, type Catalog } from './catalog.js';
+import {
+  Certainty,
+  checkMinimumProbability,
+  likelyLevel,
+  type MinimumProbability,
+  type Probabilities,
+} from './certainty.js';
 import {
   type Condition,
   checkColumns,
@@ -17,18 +24,9 @@ import {
   literalsOf,
   splitLiteral,
 } from './filter.js';
-import {
-  COLUMN_VALUE,
-  type Cursor,
-  columnKey,
-  compareKeys,
-  diversify,
-  groupByItem,
-  type Key,
-  readCursor,
-  scoreKey,
-  writeCursor,
-} from './ordering.js';
+import { type Findings, type Found, likelyFindings, storeFindings } from './findings.js';
+import { readCursor, writeCursor } from './ordering.js';
+import { takePage } from './pages.js';
 import {
   type AttributePrediction,
   combineExamples,
@@ -39,7 +37,7 @@ import {
   resolveExamples,
   silencedAttributes,
 } from './query.js';
-import { dotProduct, type FacetCount, type StoredRecord } from './store.js';
+import type { FacetCount } from './store.js';
 import { countValues } from './stores/memory.js';
 
 /** What to search for, and how to show it. */
@@ -55,6 +53,8 @@ export interface SearchRequest {
   /** Only among these. Default: all. */
   readonly filter?: Filter;
   readonly edits?: readonly Edit[];
+  /** Only hits that are likely enough, `CUT_OFF_DEPTH` at most; of a calibrated catalogue. Default: all. */
+  readonly minimumProbability?: MinimumProbability | undefined;
   /** `item`: the best picture of each item only. Default `none`. */
   readonly groupBy?: 'item' | 'none';
   /** From 0, the default, by score alone, to 1: what is least like the hits above it. */
@@ -73,6 +73,11 @@ export interface SearchResult {
   readonly vectors: readonly Float32Array[];
   /** Of the first example that is a picture; none where there is none. */
   readonly attributes: readonly AttributePrediction[];
+  /**
+   * No picture that passes the filter is more likely than not to agree with the query at any level, whatever this page
+   * shows. `undefined` when the catalogue is not calibrated.
+   */
+  readonly nothingSimilar?: boolean | undefined;
   /** A column that the filter names is counted without its conditions, so that its other values can be chosen. */
   readonly facets: Readonly<Record<string, readonly FacetCount[]>>;
   /** How many of the best pictures the facets were counted over, at most. */
@@ -91,6 +96,10 @@ export interface SearchHit {
   readonly source: string | undefined;
   /** At most 1, for a picture with itself; each edit adds or takes `EDIT_STRENGTH` at most. */
   readonly score: number;
+  /** That it agrees with what the examples show together, edits apart; `undefined`: the catalogue is not calibrated. */
+  readonly probabilities?: Probabilities | undefined;
+  /** The finest level at which it is more likely than not to agree; null: none. `undefined` as `probabilities`. */
+  readonly level?: LevelName | null | undefined;
   /** Each part's share of the score: `embedding`, `attributes`, `level:<name>`. They add up to it. */
   readonly parts: Readonly<Record<string, number>>;
   /** The attributes that are known. */
@@ -99,15 +108,8 @@ export interface SearchHit {
   readonly variants: readonly string[];
 }
 
-/** How many of the best pictures are sorted by a column. */
-export const SORT_DEPTH = 1000;
 /** How many of the best pictures facets are counted over. */
 export const FACET_DEPTH = 1000;
-/** How far down the pages of one search reach: hits. */
-export const PAGING_DEPTH = 10_000;
-/** How far down the pages of a diverse search reach: hits. */
-export const DIVERSE_DEPTH = 200;
-
 /**
  * Searches a catalogue.
  * @throws DataError when a picture cannot be read, the catalogue was made with another model, or the request names
@@ -120,8 +122,10 @@ export async function search(
 ): Promise<SearchResult> {
   const { description, layout, store } = catalog;
   const { granularity = 0, filter = [], edits = [], facets = [], limit = 10, sort, diversity = 0 } = request;
+  const { minimumProbability } = request;
   checkModel(catalog, embedder);
   checkRequest(catalog, { limit, diversity, sort, facets, filter });
+  if (minimumProbability !== undefined) checkMinimumProbability(catalog, minimumProbability);
   const weights = weightsAt(description.levelWeights, granularity);
   const embedding = stopwatch();
   const examples = await resolveExamples(request.examples, { description, layout, store, embedder });
@@ -129,7 +133,12 @@ export async function search(
   const searching = stopwatch();
   const combined = combineExamples(layout, examples);
   const query = await vectorToSearch(catalog, combined, weights, edits);
-  const found = new Findings(catalog, query, new Set(examples.flatMap(({ id }) => id ?? [])));
+  const excluded = new Set(examples.flatMap(({ id }) => id ?? []));
+  const certainty = Certainty.of(catalog, combined);
+  const found =
+    minimumProbability === undefined || certainty === undefined
+      ? storeFindings(catalog, { query, excluded })
+      : likelyFindings(catalog, { query, excluded }, certainty, minimumProbability);
   const mark = sha256(
     JSON.stringify([
       description.store,
@@ -137,6 +146,7 @@ export async function search(
       request.groupBy,
       diversity,
       sort,
+      minimumProbability,
       Buffer.from(query.buffer, query.byteOffset, query.byteLength).toString('base64'),
     ]),
   ).slice(0, 16);
@@ -144,10 +154,16 @@ export async function search(
   const page = await takePage(found, { ...request, limit, filter, diversity }, cursor);
   const [first] = examples.filter(({ probabilities }) => probabilities !== undefined);
   const shown = cursor?.shown ?? 0;
+  const hits = page.groups.map(({ best, others }, n) =>
+    toHit(catalog, query, best, certainty, { rank: shown + n + 1, variants: others.map(({ id }) => id) }),
+  );
+  // Most often the page itself shows that there is something; otherwise the best of each level are looked at.
+  const findsSimilar =
+    hits.some(({ level }) => typeof level === 'string') ||
+    (await certainty?.findsSimilar(filter, excluded)) === true;
   return {
-    hits: page.groups.map(({ best, others }, n) =>
-      toHit(catalog, query, best, { rank: shown + n + 1, variants: others.map(({ id }) => id) }),
-    ),
+    hits,
+    ...(certainty === undefined ? {} : { nothingSimilar: !findsSimilar }),
     cursor: page.next === undefined ? undefined : writeCursor({ ...page.next, search: mark }),
     vectors: examples.map(({ vector }) => vector),
     attributes:
@@ -197,130 +213,6 @@ export async function vectorToSearch(
 
 // --- internal ---
 
-interface Found {
-  readonly id: string;
-  readonly itemId: string;
-  readonly score: number;
-  readonly record: StoredRecord;
-}
-
-interface Group {
-  readonly best: Found;
-  readonly others: readonly Found[];
-}
-
-/** What the store finds for a query, as deep as is asked for. */
-class Findings {
-  readonly catalog: Catalog;
-  readonly #query: Float32Array;
-  readonly #excluded: ReadonlySet<string>;
-
-  constructor(catalog: Catalog, query: Float32Array, excluded: ReadonlySet<string>) {
-    this.catalog = catalog;
-    this.#query = query;
-    this.#excluded = excluded;
-  }
-
-  /** The best `depth` pictures, best first; `complete` when there are no more. */
-  async best(depth: number, filter: Filter): Promise<{ found: Found[]; complete: boolean }> {
-    const k = depth + this.#excluded.size;
-    const hits = await this.catalog.store.search(this.#query, { k, filter });
-    const found = hits
-      .filter(({ record }) => !this.#excluded.has(record.id))
-      .map(({ score, record }) => ({
-        id: record.id,
-        itemId: record.fields.item_id?.[0] ?? '',
-        score,
-        record,
-      }));
-    return { found: found.slice(0, depth), complete: hits.length < k };
-  }
-}
-
-type PageRequest = Pick<SearchRequest, 'groupBy' | 'sort'> & {
-  readonly limit: number;
-  readonly filter: Filter;
-  readonly diversity: number;
-};
-
-type Page = { groups: Group[]; next: Omit<Cursor, 'search'> | undefined };
-
-async function takePage(found: Findings, request: PageRequest, cursor: Cursor | undefined): Promise<Page> {
-  if (request.sort !== undefined) return await sortedPage(found, request, request.sort, cursor);
-  if (request.diversity > 0) return await diversePage(found, request, cursor);
-  const { limit, filter, groupBy } = request;
-  const shown = cursor?.shown ?? 0;
-  // Grouped, several pictures make one hit; the guess is made larger until the page is full.
-  for (let depth = (groupBy === 'item' ? 4 : 1) * (shown + limit + 1); ; depth *= 4) {
-    const most = Math.min(depth, PAGING_DEPTH);
-    const { found: candidates, complete } = await found.best(most, filter);
-    const page = afterKey(grouped(candidates, groupBy), ({ best }) => scoreKey(best), cursor, limit);
-    if (page.next !== undefined || complete || most === PAGING_DEPTH) return page;
-  }
-}
-
-async function sortedPage(
-  found: Findings,
-  { filter, groupBy, limit }: PageRequest,
-  { column, direction = 'ascending' }: NonNullable<SearchRequest['sort']>,
-  cursor: Cursor | undefined,
-): Promise<Page> {
-  const { found: candidates } = await found.best(SORT_DEPTH, filter);
-  const values = (candidate: Found) => candidate.record.fields[column] ?? [];
-  const numeric = found.catalog.description.numericColumns.includes(column);
-  const keyOf = ({ best }: Group) => columnKey(values(best), best.id, numeric);
-  const descending = direction === 'descending' ? COLUMN_VALUE : undefined;
-  const groups = grouped(candidates, groupBy).sort((a, b) => compareKeys(keyOf(a), keyOf(b), descending));
-  return afterKey(groups, keyOf, cursor, limit, descending);
-}
-
-async function diversePage(
-  found: Findings,
-  { filter, groupBy, limit, diversity }: PageRequest,
-  cursor: Cursor | undefined,
-): Promise<Page> {
-  const shownIds = new Set(cursor?.ids ?? []);
-  const { found: candidates } = await found.best(4 * DIVERSE_DEPTH, filter);
-  const groups = grouped(candidates, groupBy);
-  const groupOf = new Map(groups.map((group) => [group.best, group]));
-  const picked = groups.map(({ best }) => best).filter(({ id }) => shownIds.has(id));
-  const count = Math.min(limit, DIVERSE_DEPTH - shownIds.size);
-  const [embedding] = found.catalog.layout.parts;
-  const similarity = (a: Found, b: Found) =>
-    dotProduct(a.record.vector.subarray(0, embedding?.size), b.record.vector.subarray(0, embedding?.size));
-  const chosen = diversify([...groupOf.keys()], { diversity, similarity, picked, count });
-  const ids = [...shownIds, ...chosen.map(({ id }) => id)];
-  const isLast = ids.length >= DIVERSE_DEPTH || picked.length + chosen.length === groups.length;
-  return {
-    groups: chosen.map((best) => groupOf.get(best) as Group),
-    next: isLast ? undefined : { shown: ids.length, ids },
-  };
-}
-
-function grouped(candidates: readonly Found[], groupBy: SearchRequest['groupBy']): Group[] {
-  return groupBy === 'item' ? groupByItem(candidates) : candidates.map((best) => ({ best, others: [] }));
-}
-
-/** The groups after the cursor's key, as many as a page takes, and the next cursor when there are more. */
-function afterKey(
-  groups: readonly Group[],
-  keyOf: (group: Group) => Key,
-  cursor: Cursor | undefined,
-  limit: number,
-  descending?: number,
-): Page {
-  const { key } = cursor ?? {};
-  const rest =
-    key === undefined ? groups : groups.filter((group) => compareKeys(keyOf(group), key, descending) > 0);
-  const page = rest.slice(0, limit);
-  const last = page.at(-1);
-  const next =
-    rest.length > limit && last !== undefined
-      ? { shown: (cursor?.shown ?? 0) + page.length, key: keyOf(last) }
-      : undefined;
-  return { groups: page, next };
-}
-
 async function countFacets(
   found: Findings,
   columns: readonly string[],
@@ -350,9 +242,11 @@ function toHit(
   { layout }: Catalog,
   query: Float32Array,
   { record, score, itemId, id }: Found,
+  certainty: Certainty | undefined,
   place: { rank: number; variants: string[] },
 ): SearchHit {
   const { fields } = record;
+  const probabilities = certainty?.probabilities(record.vector);
   return {
     rank: place.rank,
     id,
@@ -360,6 +254,7 @@ function toHit(
     itemId,
     source: fields.source?.[0],
     score,
+    ...(probabilities === undefined ? {} : { probabilities, level: likelyLevel(probabilities) }),
     parts: partScores(layout, query, record.vector),
     attributes: Object.fromEntries(
       Object.entries(fields).filter(
