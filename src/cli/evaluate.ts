@@ -8,6 +8,7 @@ import { parseGranularity } from '../granularity/index.js';
 import { MODEL_VARIANTS, type ModelVariant } from '../onnx/index.js';
 import { CliError, silentProgress, streamProgress } from '../util/index.js';
 import { type EmbeddingOptions, embeddingTables, judgeEmbeddings } from './evaluate-embeddings.js';
+import { type HitCalibration, judgeCalibration } from './hit-calibration.js';
 import { interruptible } from './interruption.js';
 import { blendedRows, embedRows, judge, judgedSchema } from './judging.js';
 import { positiveInteger } from './options.js';
@@ -134,6 +135,30 @@ export function gradedTable(methods: Readonly<Record<string, MethodMetrics>>): s
   return table.toString();
 }
 
+/** The figures of a calibration as a table for people; in words where there is none. */
+export function calibrationText(calibration: HitCalibration | undefined): string {
+  if (calibration === undefined)
+    return 'The model is not calibrated: hits have no probabilities. Fit them with `semblance calibrate`.\n';
+  const percent = (share: number | null) => (share === null ? '–' : (100 * share).toFixed(1));
+  const table = new Table({
+    head: ['hits', 'ECE, best ten', 'equal weight', 'ECE, by 1/rank', 'right of ≥ 90 %', 'found by it'],
+    style: { head: [], border: [] },
+    colAligns: ['left', ...Array<'right'>(5).fill('right')],
+  });
+  for (const [level, { bestTen, byRank, cutOffs }] of Object.entries(calibration)) {
+    const cut = cutOffs.find(({ probability }) => probability === 0.9);
+    table.push([
+      level,
+      percent(bestTen.expectedError),
+      percent(bestTen.expectedErrorEqualWeight),
+      percent(byRank.expectedError),
+      percent(cut?.precision ?? null),
+      percent(cut?.recall ?? null),
+    ]);
+  }
+  return `${table.toString()}\n`;
+}
+
 // --- internal ---
 
 const MODEL_OPTIONS = ['model', 'data', 'split', 'variant', 'granularity'] as const;
@@ -204,17 +229,22 @@ async function runOnModel(options: Options & { model: string; data: string }): P
     process.stderr.write(
       `${sourceless} of ${rows.length} pictures have no source: hits of the query's own source count\n`,
     );
-  const { figures, problems } = await interruptible(
+  const progress = options.quiet === true ? silentProgress : streamProgress();
+  const { figures, calibration, problems } = await interruptible(
     async (signal) => {
       const embedded = await embedRows(options.model, rows, {
         variant: options.variant ?? 'fp32',
         ...(options.threads === undefined ? {} : { threads: options.threads }),
-        progress: options.quiet === true ? silentProgress : streamProgress(),
+        progress,
         signal,
       });
       const compared =
         options.granularity === undefined ? embedded : blendedRows(embedded, bundle, options.granularity);
-      return { figures: await judge(compared, schema, signal), problems: embedded.problems };
+      return {
+        figures: await judge(compared, schema, signal),
+        calibration: judgeCalibration(embedded, bundle.card, progress),
+        problems: embedded.problems,
+      };
     },
     { isResumable: false },
   );
@@ -225,9 +255,11 @@ async function runOnModel(options: Options & { model: string; data: string }): P
         `not judged: at the level '${level}' no picture of split '${split}' has another one to find\n`,
       );
   if (options.json === true) {
-    process.stdout.write(`${JSON.stringify({ ...figures, split, unreadable: problems.length }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ ...figures, ...(calibration === undefined ? {} : { calibration }), split, unreadable: problems.length }, null, 2)}\n`,
+    );
   } else
     process.stdout.write(
-      `${figuresTable({ [options.model]: figures })}\n${gradedTable({ [options.model]: figures })}\n`,
+      `${figuresTable({ [options.model]: figures })}\n${gradedTable({ [options.model]: figures })}\n${calibrationText(calibration)}`,
     );
 }

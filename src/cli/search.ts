@@ -16,7 +16,7 @@ import {
   UnknownPictureError,
 } from '../catalog/index.js';
 import type { Region } from '../data/index.js';
-import { GRANULARITY_NAMES, parseGranularity } from '../granularity/index.js';
+import { GRANULARITY_NAMES, type LevelName, parseGranularity } from '../granularity/index.js';
 import { CliError, errorMessage } from '../util/index.js';
 import { positiveInteger, repeated } from './options.js';
 import { BOX_HELP, boxOption } from './regions.js';
@@ -34,6 +34,8 @@ interface Options {
   any?: readonly string[];
   groupBy: 'item' | 'none';
   diversity: number;
+  minimumProbability?: number;
+  level?: LevelName;
   sort?: string;
   facet?: readonly string[];
   cursor?: string;
@@ -65,7 +67,17 @@ export function searchCommand(): Command {
         .choices(['item', 'none'])
         .default('none'),
     )
-    .option('--diversity <share>', 'from 0, by likeness alone, to 1, all different', share, 0)
+    .option('--diversity <share>', 'from 0, by likeness alone, to 1, all different', share('--diversity'), 0)
+    .option(
+      '--minimum-probability <share>',
+      'only hits that agree at --level with at least this probability, from 0 to 1',
+      share('--minimum-probability'),
+    )
+    .addOption(
+      new Option('--level <name>', 'at which level --minimum-probability must hold (default: item)').choices(
+        Object.keys(GRANULARITY_NAMES),
+      ),
+    )
     .option('--sort <column>', 'order the best by a column; column:descending for the other way round')
     .option('--facet <column>', 'count the values of a column over the best', repeated)
     .option('--cursor <text>', 'the next page: the cursor that the page before ended with')
@@ -77,7 +89,8 @@ export function searchCommand(): Command {
       'after',
       `\n${FILTER_HELP}Columns: path, item_id, split, source, source_group and the attributes of the manifest.\n\nExample:\n` +
         '  $ semblance search cat.png --catalog runs/demo/catalog --granularity look --filter group=animals-nature -k 5\n' +
-        '  $ semblance search shirt.jpg --catalog shop --granularity look --want colour=blue --avoid pattern=striped --group-by item\n',
+        '  $ semblance search shirt.jpg --catalog shop --granularity look --want colour=blue --avoid pattern=striped --group-by item\n' +
+        '  $ semblance search cat.png --catalog runs/demo/catalog --minimum-probability 0.9 --level item\n',
     )
     .action(run);
 }
@@ -85,6 +98,9 @@ export function searchCommand(): Command {
 // --- internal ---
 
 async function run(picture: string, options: Options): Promise<void> {
+  const { minimumProbability, level } = options;
+  if (level !== undefined && minimumProbability === undefined)
+    throw new CliError('search --level: must come with --minimum-probability. Give that as well');
   const filter = parseFilter(options.filter ?? []);
   const catalog = await openCatalog(options.catalog);
   try {
@@ -106,6 +122,9 @@ async function run(picture: string, options: Options): Promise<void> {
         edits: editsOf(options),
         groupBy: options.groupBy,
         diversity: options.diversity,
+        ...(minimumProbability === undefined
+          ? {}
+          : { minimumProbability: { level: level ?? 'item', probability: minimumProbability } }),
         sort: sortOf(options.sort),
         facets: options.facet ?? [],
         cursor: options.cursor,
@@ -114,7 +133,7 @@ async function run(picture: string, options: Options): Promise<void> {
       process.stdout.write(
         options.json
           ? `${JSON.stringify({ picture, granularity, k, filter, ...answer }, null, 2)}\n`
-          : text(result),
+          : text(result, minimumProbability !== undefined),
       );
     } finally {
       await embedder.close();
@@ -124,7 +143,7 @@ async function run(picture: string, options: Options): Promise<void> {
   }
 }
 
-function text({ hits, facets, cursor }: SearchResult): string {
+function text({ hits, facets, cursor, nothingSimilar }: SearchResult, isCut: boolean): string {
   const counts = Object.entries(facets).map(
     ([column, values]) =>
       `${column}: ${values
@@ -133,7 +152,12 @@ function text({ hits, facets, cursor }: SearchResult): string {
         .join(', ')}${values.length > SHOWN_FACETS ? ', …' : ''}\n`,
   );
   const next = cursor === undefined || hits.length === 0 ? '' : `more: --cursor ${cursor}\n`;
-  return table(hits) + counts.join('') + next;
+  const verdict =
+    nothingSimilar === true
+      ? 'nothing similar: no picture is more likely than not to be the same item, look or category\n'
+      : '';
+  const none = isCut ? 'no picture is likely enough; try a lower --minimum-probability\n' : undefined;
+  return verdict + table(hits, none) + counts.join('') + next;
 }
 
 /** The picture to search for; with a box, that part of it, of one in the catalogue as well. */
@@ -170,30 +194,54 @@ function sortOf(text: string | undefined) {
   return { column: column as string, direction: (direction ?? 'ascending') as 'ascending' | 'descending' };
 }
 
-function share(text: string): number {
-  const number = text.trim() === '' ? Number.NaN : Number(text);
-  if (number >= 0 && number <= 1) return number;
-  throw new CliError(`search --diversity: must be a number from 0 to 1, got '${text}'`);
+function share(flag: string): (text: string) => number {
+  return (text) => {
+    const number = text.trim() === '' ? Number.NaN : Number(text);
+    if (number >= 0 && number <= 1) return number;
+    throw new CliError(`search ${flag}: must be a number from 0 to 1, got '${text}'`);
+  };
 }
 
 const SHOWN_FACETS = 10;
 
-function table(hits: readonly SearchHit[]): string {
-  if (hits.length === 0) return 'no picture passes the filter\n';
+function table(hits: readonly SearchHit[], none = 'no picture passes the filter\n'): string {
+  if (hits.length === 0) return none;
+  const isCalibrated = hits[0]?.probabilities !== undefined;
   const output = new CliTable({
-    head: ['', 'score', 'item', 'picture', 'attributes'],
-    colAligns: ['right', 'right'],
+    head: [
+      '',
+      'score',
+      ...(isCalibrated ? ['same', 'item/look/category'] : []),
+      'item',
+      'picture',
+      'attributes',
+    ],
+    colAligns: ['right', 'right', ...(isCalibrated ? (['left', 'right'] as const) : [])],
     style: { head: [], border: [], compact: true },
   });
   for (const hit of hits) {
     const attributes = Object.values(hit.attributes).map((values) => values.join(' '));
     output.push(
-      [hit.rank, hit.score.toFixed(3), hit.itemId, hit.id, attributes.join(' · ')].map((cell) =>
-        shorten(printable(String(cell))),
+      [hit.rank, hit.score.toFixed(3), ...likelihood(hit), hit.itemId, hit.id, attributes.join(' · ')].map(
+        (cell) => shorten(printable(String(cell))),
       ),
     );
   }
   return `${output.toString()}\n`;
+}
+
+/** The level, and the probabilities of all three; nothing where the catalogue is not calibrated. */
+function likelihood({ probabilities, level }: SearchHit): string[] {
+  if (probabilities === undefined) return [];
+  const { item, look, category } = probabilities;
+  const percents = [item, look, category].map((probability) => percent(probability));
+  return [level ?? '–', `${percents.join(' / ')} %`];
+}
+
+/** Never 0 or 100: nothing is certain. */
+function percent(probability: number): string {
+  if (probability < 0.005) return '<1';
+  return probability > 0.995 ? '>99' : String(Math.round(100 * probability));
 }
 
 /** Control characters in names must not reach the terminal. */

@@ -23,6 +23,7 @@ export {
   type RankingOptions,
   rankQueries,
 } from './ranking.js';
+export * from './reliability.js';
 export type * from './report/data.js';
 export * from './retrieval.js';
 export { dotProducts, type Embeddings, type SimilarityBlock } from './similarity.js';

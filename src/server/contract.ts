@@ -84,7 +84,10 @@ export const searchRequest = z
     minimumProbability: z
       .strictObject({ level: levelName, probability: z.number().min(0).max(1) })
       .optional()
-      .meta({ description: 'Only hits that agree at this level with at least this probability.' }),
+      .meta({
+        description:
+          'Only hits that agree at this level with at least this probability; needs a calibrated catalogue.',
+      }),
     groupBy: z.enum(['item', 'none']).default('none'),
     diversity: z.number().min(0).max(1).default(0),
     sort: z
@@ -150,7 +153,10 @@ export const searchResponse = z
     attributes: z.array(predictedAttribute).meta({ description: "Of the query, the model's own." }),
     nothingSimilar: z
       .boolean()
-      .meta({ description: 'No picture of the catalogue is likelier than not to agree at any level.' }),
+      .meta({
+        description:
+          'No picture that passes the filter is likelier than not to agree at any level; false when not calibrated.',
+      }),
     facets: facetCounts,
     facetScope: z.int().meta({ description: 'How many of the best pictures the facets were counted over.' }),
     generation: z.string().meta({ description: 'Changes when the catalogue moves to another model.' }),

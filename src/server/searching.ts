@@ -36,11 +36,12 @@ export async function search(context: RequestContext, query: SearchQuery): Promi
   context.signal.throwIfAborted();
   context.metrics.observeSearch(found.timing);
   return {
-    hits: found.hits.map(({ path: _, source, attributes, ...hit }) => ({
+    hits: found.hits.map(({ path: _, source, attributes, probabilities, level = null, ...hit }) => ({
       ...hit,
+      ...(probabilities === undefined ? {} : { probabilities }),
       ...(source === undefined ? {} : { source }),
       attributes: mutable(attributes),
-      level: null,
+      level,
       parts: { ...hit.parts },
       variants: [...hit.variants],
     })),
@@ -48,7 +49,7 @@ export async function search(context: RequestContext, query: SearchQuery): Promi
     granularity: gamma,
     vectors: found.vectors.map(encodeVector),
     attributes: found.attributes.map(({ values, ...attribute }) => ({ ...attribute, values: [...values] })),
-    nothingSimilar: false,
+    nothingSimilar: found.nothingSimilar ?? false,
     facets: Object.fromEntries(
       Object.entries(found.facets).map(([name, counts]) => [name, counts.slice(0, MAXIMUM_FACET_VALUES)]),
     ),

@@ -70,7 +70,12 @@ describe('train, evaluate, index, search', () => {
     const { code, stdout, stderr } = await semblance(argv);
     expect(code, stderr).toBe(0);
     expect(stderr).toMatch(/^left out: .*corrupt\.png.*\n$/);
-    expect(JSON.parse(stdout)).toEqual({ ...(validation as object), split: 'val', unreadable: 1 });
+    expect(JSON.parse(stdout)).toEqual({
+      ...(validation as object),
+      calibration: expect.any(Object),
+      split: 'val',
+      unreadable: 1,
+    });
     const table = await semblance(argv.filter((argument) => argument !== '--json'));
     expect(table.code).toBe(0);
     expect(table.stdout).toMatch(/Recall@1/);

@@ -1,6 +1,12 @@
 /** What the model sees in a picture, and why a picture is a hit: `POST /v1/attributes`, `POST /v1/explain`. */
 import { type HeatMap, type PictureSource, proposeSubjects, sourceParts } from '../../bundle/index.js';
-import { explainHit, predictedAttributes, resolveExamples, vectorToSearch } from '../../catalog/index.js';
+import {
+  Certainty,
+  explainHit,
+  predictedAttributes,
+  resolveExamples,
+  vectorToSearch,
+} from '../../catalog/index.js';
 import { pictureSize, readPictureBytes } from '../../data/index.js';
 import { parseGranularity, storedVectors, weightsAt } from '../../granularity/index.js';
 import type { Server, ServerContext } from '../context.js';
@@ -109,8 +115,10 @@ export function explainRoutes(server: Server, shared: ServerContext): void {
           signal,
         );
         const { heatMaps, score, parts: shares, attributes, words } = explained;
+        const probabilities = Certainty.of(catalog, own)?.probabilities(record.vector);
         return {
           score,
+          ...(probabilities === undefined ? {} : { probabilities }),
           parts: { ...shares },
           attributes: [...attributes],
           words: [...words],
