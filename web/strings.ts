@@ -289,10 +289,10 @@ export const strings = {
   states: {
     nothingSimilar: 'Nothing similar',
     nothingSimilarDetail:
-      'No picture of this catalogue is likelier than not to be the same item, look or kind. The nearest are shown below.',
+      'No picture is likelier than not to be the same item, look or kind. The nearest are shown below.',
     noHits: 'No hits',
     noHitsFiltered: 'Nothing passes these filters.',
-    noHitsCut: (percent: string) => `No picture is ${percent} likely.`,
+    noHitsCut: (percent: string, thing: string) => `No picture is at least ${percent} likely to be ${thing}.`,
     clearFilters: 'Clear filters',
     showBelow: 'Show less certain ones',
     emptyCatalog: 'The catalogue is empty',

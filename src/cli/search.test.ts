@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { plainPicture, writeTinyBundle } from '../../test/support/tiny-bundle.js';
 import { EDIT_STRENGTH } from '../catalog/index.js';
 import { CliError, DataError } from '../util/index.js';
+import { calibrateCommand } from './calibrate.js';
 import { indexCommand } from './index-command.js';
 import { searchCommand } from './search.js';
 
@@ -226,5 +227,48 @@ describe('semblance search: more than one picture', () => {
   ])('refuses %j', async (argv, message) => {
     await index();
     await expect(search(...argv)).rejects.toThrow(message);
+  });
+});
+
+describe('semblance search in a calibrated catalogue', () => {
+  const calibrate = () =>
+    run(calibrateCommand(), ['--model', model, '--data', calibrationData, '--catalog', catalog, '--quiet']);
+  let calibrationData = '';
+
+  it('refuses a cut-off before it is calibrated', async () => {
+    await index();
+    await expect(search('--minimum-probability', '0.5')).rejects.toThrow(/Run `semblance calibrate`/);
+    await expect(search('--level', 'look')).rejects.toThrow(/must come with --minimum-probability/);
+    await expect(search('--minimum-probability', '2')).rejects.toThrow(
+      /search --minimum-probability: must be a number from 0 to 1, got '2'/,
+    );
+  });
+
+  it('shows how sure hits are, leaves out what is not, and says so when nothing is similar', async () => {
+    // Each item twice; the other colours are far away.
+    calibrationData = join(root, 'calibration.csv');
+    const lines = ['path,item_id,split,hue'];
+    for (const name of ['red', 'dark red', 'green', 'blue'])
+      for (let copy = 0; copy < 2; copy++)
+        lines.push(`pictures/${name}.png,${name},val,${name.split(' ').at(-1)}`);
+    await writeFile(calibrationData, `${lines.join('\n')}\n`);
+    await calibrate();
+    const { stdout } = await search('--granularity', 'look');
+    expect(stdout).toMatch(/item\/look\/category/);
+    expect(stdout).toMatch(/1\.000 +│ item +│ +\S+ \/ \S+ \/ \S+ %/);
+    const all = JSON.parse((await search('--json')).stdout) as {
+      nothingSimilar: boolean;
+      hits: { probabilities: Record<string, number> }[];
+    };
+    expect(all.nothingSimilar).toBe(false);
+    const likely = all.hits.filter(({ probabilities }) => (probabilities.item ?? 0) >= 0.6).length;
+    expect(likely).toBeGreaterThan(0);
+    expect(likely).toBeLessThan(all.hits.length);
+    const cut = JSON.parse(
+      (await search('--json', '--minimum-probability', '0.6', '--level', 'item')).stdout,
+    ) as typeof all;
+    expect(cut.hits).toHaveLength(likely);
+    expect((await search('--minimum-probability', '1')).stdout).toMatch(/no picture is likely enough/);
+    expect((await search('--filter', 'hue=blue')).stdout).toMatch(/^nothing similar: /);
   });
 });

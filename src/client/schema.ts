@@ -546,7 +546,7 @@ export interface components {
       groupBy?: "item" | "none";
       /** @default 24 */
       limit?: number;
-      /** @description Only hits that agree at this level with at least this probability. */
+      /** @description Only hits that agree at this level with at least this probability; needs a calibrated catalogue. */
       minimumProbability?: {
         level: components["schemas"]["LevelName"];
         probability: number;
@@ -573,7 +573,7 @@ export interface components {
       generation: string;
       granularity: number;
       hits: components["schemas"]["Hit"][];
-      /** @description No picture of the catalogue is likelier than not to agree at any level. */
+      /** @description No picture that passes the filter is likelier than not to agree at any level; false when not calibrated. */
       nothingSimilar: boolean;
       timing: {
         embedMs: number;

@@ -151,12 +151,10 @@ export const searchResponse = z
       .array(z.string())
       .meta({ description: 'One an example. Sent again as `vector` they spare the upload and the model.' }),
     attributes: z.array(predictedAttribute).meta({ description: "Of the query, the model's own." }),
-    nothingSimilar: z
-      .boolean()
-      .meta({
-        description:
-          'No picture that passes the filter is likelier than not to agree at any level; false when not calibrated.',
-      }),
+    nothingSimilar: z.boolean().meta({
+      description:
+        'No picture that passes the filter is likelier than not to agree at any level; false when not calibrated.',
+    }),
     facets: facetCounts,
     facetScope: z.int().meta({ description: 'How many of the best pictures the facets were counted over.' }),
     generation: z.string().meta({ description: 'Changes when the catalogue moves to another model.' }),

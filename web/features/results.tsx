@@ -158,11 +158,15 @@ function More({ count }: { count: number }) {
 
 function NoHits() {
   const { filters, cut } = page.value;
+  const level = levelAt(granularity.value);
+  const isNothingSimilar = response.value?.nothingSimilar === true;
   const hasFilters = Object.keys(filters).length > 0;
   return (
-    <Message icon="search" title={t.states.noHits}>
+    <Message icon="search" title={isNothingSimilar ? t.states.nothingSimilar : t.states.noHits}>
       {hasFilters && <p>{t.states.noHitsFiltered}</p>}
-      {!hasFilters && cut.hide && <p>{t.states.noHitsCut(t.percent(cut.probability))}</p>}
+      {!hasFilters && cut.hide && (
+        <p>{t.states.noHitsCut(t.percent(cut.probability), t.levelThings[level])}</p>
+      )}
       <div class="message-actions">
         {hasFilters && (
           <button type="button" class="button button-primary" onClick={() => navigate({ filters: {} })}>
