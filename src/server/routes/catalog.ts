@@ -41,7 +41,7 @@ export async function describeCatalog(context: RequestContext): Promise<CatalogR
     })),
     bytes,
     capabilities: {
-      calibrated: description.calibration !== undefined,
+      calibrated: catalog.description.calibration !== undefined,
       writable: !context.readOnly,
       url: context.remote !== undefined,
       map: hasMap,
