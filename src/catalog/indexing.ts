@@ -91,13 +91,12 @@ export async function indexEntries(
     }
   }
 
-  let waiting: StoredRecord[] = [];
+  const waiting: StoredRecord[] = [];
   let storing: Promise<void> = Promise.resolve();
   /** One chunk is stored while the next is embedded. */
-  const storeWaiting = async () => {
+  const storeChunk = async () => {
     await storing;
-    const records = waiting;
-    waiting = [];
+    const records = waiting.splice(0, chunkSize);
     storing = write(() => store.upsert(records));
     storing.catch(() => {}); // reported when it is awaited
   };
@@ -115,10 +114,10 @@ export async function indexEntries(
         });
         embedded += batch.indices.length;
         report();
-        if (waiting.length >= chunkSize) await storeWaiting();
+        while (waiting.length >= chunkSize) await storeChunk();
       }
     } finally {
-      if (waiting.length > 0) await storeWaiting();
+      while (waiting.length > 0) await storeChunk();
       await storing;
     }
     if (flush && embedded + relabelled > 0) await write(() => store.flush());
