@@ -19,7 +19,7 @@ export interface PictureLimits {
   /**
    * Refuse pictures that need more bytes of memory to be decoded, as far as the header tells: formats that are decoded as
    * a whole (AVIF, progressive JPEG, interlaced PNG, WebP) may have fewer pixels than others. Default 450 MB: 30 million
-   * pixels of an AVIF, 75 million of a progressive JPEG.
+   * pixels of an AVIF, 37 million of a TIFF, 75 million of a progressive JPEG.
    */
   maximumMemory?: number;
   /** Refuse larger files, before reading. Default 100 MB. */
@@ -66,17 +66,31 @@ export async function processPicture<T>(
     });
   // A picture that fits in memory whatever it is needs no second look at its header.
   const harmlessPixels = Math.floor(maximumMemory / HEAVIEST);
+  const refuseSide = (side: number) => {
+    if (side > MAXIMUM_SIDE)
+      throw new DataError(
+        `has a side that is too long: at most ${MAXIMUM_SIDE} pixels, got ${side}. Cut it up`,
+      );
+  };
+  const refuseHeader = (metadata: Metadata) => {
+    const { width, height } = metadata;
+    if (width * height > maximumPixels) throw new DataError(tooManyPixels(maximumPixels));
+    refuseSide(Math.max(width, height));
+    const needed = neededMemory(format, metadata);
+    if (needed > maximumMemory)
+      throw new DataError(
+        `needs too much memory: at most ${megabytes(maximumMemory)} MB are used for one picture, this ${format} needs ` +
+          `about ${megabytes(needed)} MB. Scale it down`,
+      );
+  };
   try {
     try {
+      if (format === 'TIFF') refuseHeader(await open(Number.MAX_SAFE_INTEGER).metadata());
+      else if (format === 'PNG') refuseSide(pngSide(bytes));
       return await use(open(Math.min(harmlessPixels, maximumPixels)), format);
     } catch (error) {
       if (!isPixelLimit(error) || maximumPixels <= harmlessPixels) throw error;
-      const needed = neededMemory(format, await open(maximumPixels).metadata());
-      if (needed > maximumMemory)
-        throw new DataError(
-          `needs too much memory: at most ${megabytes(maximumMemory)} MB are used for one picture, this ${format} needs ` +
-            `about ${megabytes(needed)} MB. Scale it down`,
-        );
+      refuseHeader(await open(maximumPixels).metadata());
       return await use(open(maximumPixels), format);
     }
   } catch (error) {
@@ -102,7 +116,20 @@ export function tooLarge(bytes: number, maximum: number): string {
 
 // --- internal ---
 
-/** Bytes a pixel that decoding a picture takes at most: floating point, four channels. */
+/**
+ * Pixels. The decoder keeps whole rows, and many at a time: a PNG of a million pixels by 36 took 470 MB. The other formats
+ * cannot have longer sides.
+ */
+const MAXIMUM_SIDE = 65_535;
+
+/** The longer side that a PNG's header declares; what has no whole header is refused by the decoder. */
+function pngSide(bytes: Uint8Array): number {
+  if (bytes.length < 24) return 0;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Math.max(view.getUint32(16), view.getUint32(20));
+}
+
+/** Bytes a pixel that decoding a picture takes at most, if it is no TIFF: an interlaced PNG of 16 bits and four channels. */
 const HEAVIEST = 16;
 
 /** Bytes of memory, measured for each format at 50 million pixels (docs/reliability.md). */
@@ -115,7 +142,7 @@ function neededMemory(format: PictureFormat, metadata: Metadata): number {
     PNG: isProgressive ? 2 * channels * sample : channels * sample,
     WebP: 4,
     GIF: 4,
-    TIFF: channels * sample,
+    TIFF: 4 * channels * sample, // it may be one strip
   }[format];
   return width * height * perPixel;
 }
@@ -133,6 +160,9 @@ const SAMPLE_BYTES: Readonly<Record<string, number>> = {
 
 const isPixelLimit = (error: unknown) => /pixel limit/i.test(errorMessage(error));
 
+const tooManyPixels = (maximum: number) =>
+  `has too many pixels: at most ${maximum} are decoded. Scale it down`;
+
 const megabytes = (bytes: number) => Math.ceil(bytes / 1e6);
 
 /** One sentence for what the decoder says, whose own words differ by format and are sometimes "Unknown error". */
@@ -141,8 +171,7 @@ function explainFailure(
   message: string,
   { maximumPixels, timeoutSeconds }: { maximumPixels: number; timeoutSeconds: number },
 ): string {
-  if (/pixel limit/i.test(message))
-    return `has too many pixels: at most ${maximumPixels} are decoded. Scale it down`;
+  if (/pixel limit/i.test(message)) return tooManyPixels(maximumPixels);
   if (/^timeout: /i.test(message))
     return `takes too long: at most ${timeoutSeconds} seconds are spent on decoding. Scale it down`;
   const detail = (message.replace(DECODER_PREFIXES, '').split(/ Vips\w*: /)[0] ?? '').trim();

@@ -93,37 +93,36 @@ export interface Outcome {
  */
 export async function attempt(bytes: Uint8Array): Promise<Outcome> {
   const limits = { maximumPixels: 50_000_000 };
-  const outcomes = await Promise.all(
-    [
-      async () => {
-        const { data } = await decodePicture(bytes, { ...limits, size: 64, fit: 'contain' });
-        if (data.length !== 64 * 64 * 3) throw new Error(`internal: ${data.length} bytes`);
-      },
-      async () => {
-        const part = { left: 0, top: 0, right: 0.5, bottom: 0.5, unit: 'fraction' } as const;
-        await decodePicture(bytes, { ...limits, size: 32, fit: 'fill', box: part, keepAlpha: true });
-      },
-      async () => {
-        await pictureSize(bytes, limits);
-        const format = await processPicture(bytes, limits, async (picture) => {
-          const small = picture.clone().autoOrient().resize({ width: 64, withoutEnlargement: true });
-          await small.webp().toBuffer();
-          return (await picture.metadata()).format;
-        });
-        if (!FORMATS.includes(format)) throw new Error(`internal: decoded as ${format}`);
-      },
-    ].map(async (decode): Promise<Outcome> => {
-      try {
-        await decode();
-        return { kind: 'decoded', message: '' };
-      } catch (error) {
-        const { message } = error as Error;
-        const isOurs =
-          error instanceof DataError && !/[\n]|internal/.test(message) && message.startsWith('picture: ');
-        return { kind: isOurs ? 'refused' : 'crashed', message };
-      }
-    }),
-  );
+  const outcomes: Outcome[] = [];
+  // One at a time: the memory that is measured is that of one.
+  for (const decode of [
+    async () => {
+      const { data } = await decodePicture(bytes, { ...limits, size: 64, fit: 'contain' });
+      if (data.length !== 64 * 64 * 3) throw new Error(`internal: ${data.length} bytes`);
+    },
+    async () => {
+      const part = { left: 0, top: 0, right: 0.5, bottom: 0.5, unit: 'fraction' } as const;
+      await decodePicture(bytes, { ...limits, size: 32, fit: 'fill', box: part, keepAlpha: true });
+    },
+    async () => {
+      await pictureSize(bytes, limits);
+      const format = await processPicture(bytes, limits, async (picture) => {
+        const small = picture.clone().autoOrient().resize({ width: 64, withoutEnlargement: true });
+        await small.webp().toBuffer();
+        return (await picture.metadata()).format;
+      });
+      if (!FORMATS.includes(format)) throw new Error(`internal: decoded as ${format}`);
+    },
+  ])
+    try {
+      await decode();
+      outcomes.push({ kind: 'decoded', message: '' });
+    } catch (error) {
+      const { message } = error as Error;
+      const isOurs =
+        error instanceof DataError && !/[\n]|internal/.test(message) && message.startsWith('picture: ');
+      outcomes.push({ kind: isOurs ? 'refused' : 'crashed', message });
+    }
   return (
     outcomes.find(({ kind }) => kind === 'crashed') ??
     outcomes.find(({ kind }) => kind === 'refused') ??
