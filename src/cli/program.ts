@@ -72,6 +72,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<C
     summary: 'serve a catalogue: the page to search it with, and the HTTP API',
     load: async () => (await import('./serve.js')).serveCommand(),
   },
+  doctor: {
+    summary: 'try what semblance stands on: Node, onnxruntime, decoders, LanceDB, disk, catalogue, model',
+    load: async () => (await import('./doctor.js')).doctorCommand(),
+  },
   keys: {
     summary: 'API keys of a server: make, list, rotate, revoke',
     load: async () => (await import('./keys.js')).keysCommand(),

@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, LookupFunction } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { plainPicture } from '../../test/support/tiny-bundle.js';
 import { shadeOf } from '../../test/support/tiny-catalog.js';
@@ -8,6 +8,10 @@ import { fetchPicture, isPublicAddress } from './remote-picture.js';
 
 let web: Server;
 let origin = '';
+/** What must not be reached: it answers on every address of this machine, and counts. */
+let inside: Server;
+let insidePort = 0;
+let reached = 0;
 beforeAll(async () => {
   const picture = await plainPicture(shadeOf(1, 2), { width: 24, height: 16 });
   web = createServer((request, response) => {
@@ -21,7 +25,10 @@ beforeAll(async () => {
         response.once('drain', more);
       };
       more();
-    } else if (pathname === '/slow') response.write('x');
+    } else if (pathname === '/packed') response.writeHead(200, { 'content-encoding': 'gzip' }).end('x');
+    else if (pathname === '/named')
+      response.writeHead(302, { location: `http://inside.example:${insidePort}/` }).end();
+    else if (pathname === '/slow') response.write('x');
     else if (pathname === '/loop') response.writeHead(302, { location: '/loop' }).end();
     else if (pathname === '/hop') response.writeHead(302, { location: '/picture' }).end();
     else if (pathname === '/inside')
@@ -31,10 +38,18 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
   origin = `http://127.0.0.1:${(web.address() as AddressInfo).port}`;
+  inside = createServer((_, response) => {
+    reached++;
+    response.end('secret');
+  });
+  await new Promise<void>((resolve) => inside.listen(0, '0.0.0.0', resolve));
+  insidePort = (inside.address() as AddressInfo).port;
 });
 afterAll(() => {
-  web.closeAllConnections();
-  web.close();
+  for (const server of [web, inside]) {
+    server.closeAllConnections();
+    server.close();
+  }
 });
 
 /** This machine counts as public, everything else as it is. */
@@ -109,6 +124,7 @@ describe('fetchPicture', () => {
       /only pictures of images.example/,
     ],
     ['a circle', () => get(`${origin}/loop`), 'unreachable-url', /more than 4/],
+    ['a packed body', () => get(`${origin}/packed`), 'unreachable-url', /compressed/],
     ['nothing', () => get(`${origin}/gone`), 'unreachable-url', /404/],
     ['too much', () => get(`${origin}/large`), 'too-large', /100000 bytes/],
     ['too slow', () => get(`${origin}/slow`, { timeoutMs: 200 }), 'unreachable-url', /within 0.2 s/],
@@ -119,6 +135,41 @@ describe('fetchPicture', () => {
       (thrown) => thrown,
     );
     expect(error).toMatchObject({ code, message: expect.stringMatching(detail) });
+  });
+});
+
+describe('names that are made to deceive', () => {
+  /** A name → what it stands for, at one question after the other; the last for ever. */
+  function changing(table: Readonly<Record<string, readonly string[][]>>) {
+    const asked: string[] = [];
+    const lookup: LookupFunction = (name, _, done) => {
+      const answers = table[name] ?? [];
+      const times = asked.filter((one) => one === name).length;
+      asked.push(name);
+      const found = answers[Math.min(times, answers.length - 1)] ?? [];
+      done(
+        null,
+        found.map((address) => ({ address, family: 4 })),
+      );
+    };
+    return { asked, lookup };
+  }
+
+  it('connects to the address that was checked, whatever the name stands for a moment later', async () => {
+    const { asked, lookup } = changing({
+      'shop.example': [['127.0.0.1'], ['127.0.0.2'], ['127.0.0.1', '127.0.0.2']],
+    });
+    const url = `http://shop.example:${new URL(origin).port}/picture`;
+    expect((await get(url, { lookup })).length).toBeGreaterThan(0);
+    expect(asked).toEqual(['shop.example']); // once: no check saw another answer than the connection
+    for (let again = 0; again < 2; again++)
+      await expect(get(url, { lookup })).rejects.toMatchObject({ code: 'url-not-allowed' });
+  });
+
+  it('reaches nothing inside by a redirect to a name', async () => {
+    const { lookup } = changing({ 'inside.example': [['127.0.0.2']] });
+    await expect(get(`${origin}/named`, { lookup })).rejects.toMatchObject({ code: 'url-not-allowed' });
+    expect(reached).toBe(0);
   });
 });
 

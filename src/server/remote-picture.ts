@@ -19,6 +19,8 @@ export interface RemoteOptions {
   readonly hosts?: readonly string[] | undefined;
   /** Whether an address may be connected to. Default: `isPublicAddress`. For tests, whose servers are on this machine. */
   readonly allows?: (address: string) => boolean;
+  /** How a name is looked up. Default: as the system does. */
+  readonly lookup?: LookupFunction;
 }
 
 /**
@@ -42,6 +44,10 @@ export async function fetchPicture(url: string, options: RemoteOptions): Promise
       if (status !== 200) {
         response.destroy();
         throw new HttpError('unreachable-url', `the URL answered with the status ${status}`);
+      }
+      if (!['', 'identity'].includes(headers['content-encoding'] ?? '')) {
+        response.destroy();
+        throw new HttpError('unreachable-url', 'the URL answered with a compressed body');
       }
       return await readAll(response, options.maximumBytes);
     }
@@ -86,12 +92,13 @@ const NOT_PUBLIC = 'the address is not public';
 
 function ask(
   url: URL,
-  { allows = isPublicAddress }: RemoteOptions,
+  { allows = isPublicAddress, lookup: lookUp = dnsLookup as LookupFunction }: RemoteOptions,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
   const lookup: LookupFunction = (name, options, done) => {
-    dnsLookup(name, { ...options, all: true }, (error, found) => {
+    lookUp(name, { ...options, all: true }, (error, answer) => {
       if (error !== null) return done(error, '');
+      const found = Array.isArray(answer) ? answer : [{ address: answer, family: isIP(answer) }];
       const refused = found.find(({ address }) => !allows(address));
       if (refused !== undefined)
         return done(new HttpError('url-not-allowed', `${name.slice(0, 100)}: ${NOT_PUBLIC}`), '');
@@ -102,7 +109,7 @@ function ask(
   };
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    const headers = { accept: 'image/*', 'user-agent': 'semblance' };
+    const headers = { accept: 'image/*', 'accept-encoding': 'identity', 'user-agent': 'semblance' };
     send(url, { lookup, signal, headers, agent: false }, resolve).on('error', reject).end();
   });
 }
