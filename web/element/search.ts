@@ -87,6 +87,7 @@ export function createSearch({ onResults, onError }: Listeners) {
   /** Asks for the first page, or for the one after a cursor. */
   async function ask(after: string | null = null): Promise<SearchResponse> {
     running?.abort();
+    isScheduled = false;
     const controller = new AbortController();
     running = controller;
     batch(() => {
@@ -173,6 +174,8 @@ export function createSearch({ onResults, onError }: Listeners) {
     if (isScheduled) return;
     isScheduled = true;
     queueMicrotask(() => {
+      // Whoever asked meanwhile has asked with the changes.
+      if (!isScheduled) return;
       isScheduled = false;
       if (examples.peek().length > 0) run();
     });

@@ -13,7 +13,7 @@ export function Badge({
   const t = useTexts();
   if (hit.probabilities === undefined)
     return (
-      <span class="badge" title={t.why.notCalibrated}>
+      <span class="badge" part="badge" title={t.why.notCalibrated}>
         {t.why.score} {hit.score.toFixed(2)}
       </span>
     );
@@ -22,6 +22,7 @@ export function Badge({
   return (
     <span
       class={`badge badge-${shown ?? 'none'}`}
+      part="badge"
       title={[
         `${t.level.item} ${t.percent(item)}`,
         `${t.level.look} ${t.percent(look)}`,
