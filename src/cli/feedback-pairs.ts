@@ -69,7 +69,9 @@ export async function feedbackPairs(
   const said = new Map<string, FeedbackPair[]>();
   for (const { query, hit, verdict, level } of entries) {
     const found = [find(query), find(hit)] as const;
-    if (found.includes('held out')) counts.heldOut++;
+    // A region of what is judged is judged, too.
+    const isOfHeldOut = query.of !== undefined && find(query.of) === 'held out';
+    if (isOfHeldOut || found.includes('held out')) counts.heldOut++;
     else if (found.includes('gone')) counts.gone++;
     else {
       const rows = found as readonly [ManifestRow, ManifestRow];
@@ -154,7 +156,8 @@ async function pictureFinder(
     pictures.set(key, place);
     return key;
   };
-  for (const { query, hit } of entries) for (const picture of [query, hit]) keyOf(picture);
+  for (const { query, hit } of entries)
+    for (const picture of [query, hit, query.of]) if (picture !== undefined) keyOf(picture);
   const sizes = new Map<string, number | undefined>();
   for (const { path } of pictures.values()) {
     if (!sizes.has(path)) sizes.set(path, await sizeOf(path));

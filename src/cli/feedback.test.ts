@@ -188,14 +188,19 @@ describe('feedbackPairs', () => {
       entry('feedback/known.png', pictureOf(5, 0), 'up'),
       entry('feedback/deleted.png', pictureOf(5, 0), 'up'),
       entry(pictureOf(5, 0), pictureOf(5, 0), 'up'),
+      // A region of a validation picture, as the server keeps it.
+      {
+        ...entry(STRANGER, pictureOf(6, 0), 'up'),
+        query: { path: STRANGER, of: { id: 'some', path: pictureOf(ITEMS, 2) } },
+      },
     ];
     const { pairs, counts } = await pairsOf(entries, folder);
     expect(pairs.map(({ rows }) => rows.map(({ path }) => path))).toEqual([
       [pictureOf(4, 0), pictureOf(5, 0)],
     ]);
-    expect(counts).toMatchObject({ verdicts: 5, positive: 1, heldOut: 2, gone: 1, idle: 1, added: 0 });
+    expect(counts).toMatchObject({ verdicts: 6, positive: 1, heldOut: 3, gone: 1, idle: 1, added: 0 });
     expect(describeFeedback(counts)).toBe(
-      '5 verdicts: 1 pairs alike, 0 not; left out: 2 about pictures of other splits than train, 1 about pictures that are gone, 1 that add nothing at the level that is trained',
+      '6 verdicts: 1 pairs alike, 0 not; left out: 3 about pictures of other splits than train, 1 about pictures that are gone, 1 that add nothing at the level that is trained',
     );
   });
 

@@ -323,6 +323,11 @@ export interface components {
       level: components["schemas"]["LevelName"];
       query: {
         id?: string;
+        /** @description The record that the picture is a region of. */
+        of?: {
+          id: string;
+          path: string;
+        };
         path: string;
       };
       /** @enum {string} */

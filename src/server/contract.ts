@@ -338,7 +338,14 @@ export const feedbackInput = z
 export const feedbackEntry = z
   .strictObject({
     key: z.string(),
-    query: z.strictObject({ id: z.string().optional(), path: z.string() }),
+    query: z.strictObject({
+      id: z.string().optional(),
+      path: z.string(),
+      of: z
+        .strictObject({ id: z.string(), path: z.string() })
+        .optional()
+        .meta({ description: 'The record that the picture is a region of.' }),
+    }),
     hit: z.strictObject({ id: z.string(), path: z.string() }),
     verdict: z.enum(['up', 'down']),
     level: levelName,

@@ -73,6 +73,11 @@ describe('feedback', () => {
     const region = { left: 0.5, top: 0, right: 1, bottom: 1 };
     const part = feedbackEntry.parse((await send({ ...request, example: { upload: true, region } })).json());
     expect(part.query.path).not.toBe(whole.query.path);
+    // Of a record's region it is kept which record that is: nobody trains on what is judged.
+    const hue = 'pictures/red 0.png';
+    const cut = await say({ example: { id: hue, region }, id: 'pictures/red 1.png', verdict: 'up' });
+    expect(cut.query).toEqual({ path: expect.stringMatching(/^feedback\//), of: { id: hue, path: hue } });
+    expect((await lines()).at(-1).query.of).toEqual({ id: hue, path: join(tiny.root, hue) });
     const image = await tiny.server.inject(`/v1/feedback/${part.key}/image`);
     expect(image.headers['content-type']).toBe('image/png');
     expect([image.rawPayload.readUInt32BE(16), image.rawPayload.readUInt32BE(20)]).toEqual([15, 20]);

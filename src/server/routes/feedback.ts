@@ -82,7 +82,11 @@ export function feedbackRoutes(server: Server, shared: ServerContext): void {
             () => keptPicture(picture, context.limits.picturePixels),
             context.signal,
           );
-          query = { path: await feedback.keepPicture(bytes, extension) };
+          const whole = 'id' in example ? await requireRecord(context, example.id) : undefined;
+          query = {
+            path: await feedback.keepPicture(bytes, extension),
+            ...(whole === undefined ? {} : { of: { id: whole.id, path: pictureFile(whole).path } }),
+          };
         }
         const entry: FeedbackEntry = {
           key: FeedbackLog.key(query.id ?? query.path, hit.id, level),
@@ -178,7 +182,10 @@ function toWire(entry: FeedbackEntry): FeedbackEntry {
   const { query, hit } = entry;
   return {
     ...entry,
-    query: query.id === undefined ? query : { id: query.id, path: query.id },
+    query: {
+      ...(query.id === undefined ? { path: query.path } : { id: query.id, path: query.id }),
+      ...(query.of === undefined ? {} : { of: { id: query.of.id, path: query.of.id } }),
+    },
     hit: { id: hit.id, path: hit.id },
   };
 }
