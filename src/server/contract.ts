@@ -240,12 +240,18 @@ export const pictureList = z
   .strictObject({ pictures: z.array(picture), cursor: z.string().nullable(), total: z.int() })
   .meta({ id: 'PictureList' });
 
+/** Half a surrogate pair has no UTF-8, and would be stored as another text. */
+const storedText = z.string().refine((text) => !/\p{Surrogate}/u.test(text), {
+  error: 'must be well-formed Unicode',
+});
+const storedAttributes = z.record(z.string(), z.array(storedText));
+
 /** What is stored with a picture's bytes. */
 export const pictureInput = z
   .strictObject({
-    itemId: z.string().min(1).max(1024),
-    source: z.string().max(1024).optional(),
-    attributes: attributes.default({}),
+    itemId: storedText.min(1).max(1024),
+    source: storedText.max(1024).optional(),
+    attributes: storedAttributes.default({}),
     picture: z
       .base64()
       .min(1)
@@ -256,9 +262,9 @@ export const pictureInput = z
 
 export const picturePatch = z
   .strictObject({
-    itemId: z.string().min(1).max(1024).optional(),
-    source: z.string().max(1024).optional(),
-    attributes: attributes
+    itemId: storedText.min(1).max(1024).optional(),
+    source: storedText.max(1024).optional(),
+    attributes: storedAttributes
       .optional()
       .meta({ description: 'Those named are replaced, an empty list makes unknown.' }),
   })

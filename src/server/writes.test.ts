@@ -64,12 +64,20 @@ describe('writing one picture', () => {
   it('says what is wrong with it', async () => {
     const picture = await base64([1, 2, 3]);
     const put = { method: 'PUT' as const, url: address('x') };
+    const red = address('pictures/red 0.png');
     for (const [asked, status, code] of [
       [{ ...put, payload: { itemId: 'x' } }, 400, 'invalid-request'],
       [{ ...put, payload: { picture } }, 400, 'invalid-request'],
       [{ ...put, payload: { itemId: 'x', picture: 'aGVsbG8=' } }, 422, 'unreadable-picture'],
       [{ ...put, payload: { itemId: 'x', picture, attributes: { size: ['1'] } } }, 422, 'unknown-column'],
       [{ method: 'PATCH' as const, url: address('none'), payload: {} }, 404, 'unknown-picture'],
+      [{ method: 'PATCH' as const, url: red, payload: { itemId: '\ud800' } }, 400, 'invalid-request'],
+      [
+        { method: 'PATCH' as const, url: red, payload: { attributes: { hue: ['\udc00x'] } } },
+        400,
+        'invalid-request',
+      ],
+      [{ ...put, payload: { itemId: 'x', source: 'a\ud800', picture } }, 400, 'invalid-request'],
       [{ method: 'DELETE' as const, url: address('none') }, 404, 'unknown-picture'],
     ] as const) {
       const answer = await tiny.server.inject(asked);
