@@ -44,18 +44,38 @@ export function pictureFile(record: Pick<StoredRecord, 'id' | 'fields'>): { path
   return { path: String(source), ...(box === undefined ? {} : { box }) };
 }
 
-/** @throws HttpError `unknown-column` naming the choices */
+/**
+ * Columns that are searched, counted and sorted by. Where files lie on the server is no client's business.
+ * @throws HttpError `unknown-column` naming the choices
+ */
 export function requireColumns(context: RequestContext, names: readonly string[]): void {
-  const { columns } = context.catalog.description;
+  requireAmong(
+    context.catalog.description.columns.filter((column) => column !== 'path'),
+    names,
+  );
+}
+
+/** Columns that a write may name as attributes: none of the catalogue's own. @throws HttpError `unknown-column` */
+export function requireAttributes({ catalog }: RequestContext, names: readonly string[]): void {
+  const own: readonly string[] = BASE_COLUMNS;
+  requireAmong(
+    catalog.description.columns.filter((column) => !own.includes(column)),
+    names,
+  );
+}
+
+/** The columns that a filter names. */
+export function filterColumns(filter: Filter): string[] {
+  return filter.flatMap(literalsOf).map((literal) => splitLiteral(literal).test.column);
+}
+
+// --- internal ---
+
+function requireAmong(columns: readonly string[], names: readonly string[]): void {
   for (const name of names)
     if (!columns.includes(name))
       throw new HttpError(
         'unknown-column',
         `there is no column '${name.slice(0, 100)}'. Choose from: ${columns.join(', ')}`,
       );
-}
-
-/** The columns that a filter names. */
-export function filterColumns(filter: Filter): string[] {
-  return filter.flatMap(literalsOf).map((literal) => splitLiteral(literal).test.column);
 }

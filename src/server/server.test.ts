@@ -313,6 +313,12 @@ describe('problems', () => {
     "another model's vector": [() => post({ examples: [{ vector: 'AAAAAA==' }] }), 409, 'other-model'],
     'an unknown column': [() => post({ examples, filter }), 422, 'unknown-column', /Choose from: .*hue/],
     'an unknown facet': [() => post({ examples, facets: ['colour'] }), 422, 'unknown-column'],
+    'where files lie': [() => post({ columns: ['path'] }, '/v1/facets'), 422, 'unknown-column'],
+    'a filter by where files lie': [
+      () => post({ examples, filter: [{ column: 'path', known: true }] }),
+      422,
+      'unknown-column',
+    ],
     'a made-up cursor': [() => post({ examples, cursor: 'abc' }), 400, 'invalid-cursor'],
     'a URL': [() => post({ examples: [{ url: 'http://localhost/x' }] }), 403, 'url-not-allowed'],
     'an upload without a file': [() => post({ examples: [{ upload: true }] }), 400, 'invalid-multipart'],

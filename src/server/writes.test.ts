@@ -71,6 +71,16 @@ describe('writing one picture', () => {
       [{ ...put, payload: { itemId: 'x', picture: 'aGVsbG8=' } }, 422, 'unreadable-picture'],
       [{ ...put, payload: { itemId: 'x', picture, attributes: { size: ['1'] } } }, 422, 'unknown-column'],
       [{ method: 'PATCH' as const, url: address('none'), payload: {} }, 404, 'unknown-picture'],
+      [
+        { method: 'PATCH' as const, url: red, payload: { attributes: { item_id: [] } } },
+        422,
+        'unknown-column',
+      ],
+      [
+        { method: 'PATCH' as const, url: red, payload: { attributes: { path: ['x'] } } },
+        422,
+        'unknown-column',
+      ],
       [{ method: 'PATCH' as const, url: red, payload: { itemId: '\ud800' } }, 400, 'invalid-request'],
       [
         { method: 'PATCH' as const, url: red, payload: { attributes: { hue: ['\udc00x'] } } },

@@ -5,6 +5,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
+import { BASE_COLUMNS } from '../../catalog/index.js';
 import type { RequestContext, Server, ServerContext } from '../context.js';
 import { type BulkResult, bulkOperation } from '../contract.js';
 import { HttpError } from '../errors.js';
@@ -119,7 +120,10 @@ function readStep(
       return fail(`put: a picture may have ${limits.pictureBytes} bytes`, id);
   }
   const attributes = 'delete' in operation ? {} : (operation.attributes ?? {});
-  const unknown = Object.keys(attributes).find((name) => !catalog.description.columns.includes(name));
+  const unknown = Object.keys(attributes).find(
+    (name) =>
+      !catalog.description.columns.includes(name) || (BASE_COLUMNS as readonly string[]).includes(name),
+  );
   if (unknown !== undefined) return fail(`there is no column '${unknown.slice(0, 100)}'`, id);
   return { line, operation };
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Server, ServerContext } from '../context.js';
 import { picture, pictureInput, picturePatch } from '../contract.js';
 import { HttpError } from '../errors.js';
-import { requireColumns, toPicture } from '../records.js';
+import { requireAttributes, toPicture } from '../records.js';
 import { readMultipart } from '../request-body.js';
 import { limitedPicture, requireWritable } from '../searching.js';
 import { idParameter } from './pictures.js';
@@ -30,7 +30,7 @@ export function writeRoutes(server: Server, shared: ServerContext): void {
         const { picture: base64, ...known } = request.body;
         const { id } = request.params;
         requireText(id);
-        requireColumns(context, Object.keys(known.attributes));
+        requireAttributes(context, Object.keys(known.attributes));
         const bytes = context.upload ?? (base64 === undefined ? undefined : Buffer.from(base64, 'base64'));
         if (bytes === undefined)
           throw new HttpError(
@@ -68,7 +68,7 @@ export function writeRoutes(server: Server, shared: ServerContext): void {
     (request) =>
       shared.use(request, async (context) => {
         const { id } = request.params;
-        requireColumns(context, Object.keys(request.body.attributes ?? {}));
+        requireAttributes(context, Object.keys(request.body.attributes ?? {}));
         const record = isText(id) ? await shared.live.change(id, request.body) : undefined;
         if (record === undefined) throw unknownPicture(id);
         return toPicture(record);
