@@ -72,12 +72,15 @@ export class Database {
 
   constructor(name: string, config: PoolConfig) {
     this.name = name;
-    this.pool = new Pool(config);
+    this.pool = new Pool({
+      ...config,
+      // Awaited by the pool before anybody gets the connection.
+      onConnect: async (client) => {
+        await client.query(this.#settings);
+      },
+    });
     // A connection that breaks while idle is replaced by the pool; the next query says what is wrong.
     this.pool.on('error', () => {});
-    this.pool.on('connect', (client) => {
-      client.query(this.#settings).catch(() => {});
-    });
   }
 
   configure({
