@@ -105,9 +105,10 @@ async function measureSlider(browser: Browser): Promise<void> {
     const grid = document.querySelector('.results-column')!;
     const times: number[] = [];
     for (let n = 0; n < changes; n++) {
-      slider.value = String((n * 37) % 101);
+      slider.value = String(((n + 1) * 37) % 101);
       const start = performance.now();
-      const changed = new Promise<void>((resolve) => {
+      const changed = new Promise<void>((resolve, reject) => {
+        setTimeout(() => reject(new Error(`no new ranking within 20 s at ${slider.value}`)), 20_000);
         const observer = new MutationObserver((records) => {
           // Scores are another with each setting; the badge's text is the last thing that changes.
           if (!records.some(({ target }) => target.parentElement?.closest('.badge') != null)) return;

@@ -26,7 +26,8 @@ export function Facets() {
           <FacetValues
             key={column.name}
             column={column}
-            counts={facets.value[column.name] ?? []}
+            // The catalogue's own until those of the query are there: the list keeps its length, so nothing moves.
+            counts={facets.value[column.name] ?? column.values}
             filters={filters}
             isOpen={i < 3}
             onChange={setFilters}

@@ -1,5 +1,5 @@
 /** The query: its picture with the crop on it, what else it is made of, and the trail that led here. */
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { AttributesResponse } from '../../src/client/index.js';
 import { isAbort } from '../api.js';
@@ -16,6 +16,8 @@ type Subjects = AttributesResponse['subjects'];
 const subjects = signal<{ key: string; found: Subjects }>({ key: '', found: [] });
 /** What the model sees in the whole query picture; a search by id does not say it. */
 export const predicted = signal<AttributesResponse['attributes']>([]);
+/** It is known what the model sees, or that it will not be: what is laid out below can be. */
+export const isSeen = computed(() => subjects.value.key !== '' || status.value === 'failed');
 
 export function QueryPanel() {
   const { examples, trail } = page.value;

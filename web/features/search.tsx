@@ -12,7 +12,7 @@ import { Icon } from '../ui/icon.js';
 import { ExampleThumbnail, exampleLabel } from './example-picture.js';
 import { ActiveFilters, Facets } from './facets.js';
 import { Intake } from './intake.js';
-import { QueryPanel } from './query-panel.js';
+import { isSeen, QueryPanel } from './query-panel.js';
 import { Refine } from './refine.js';
 import { Browse, Results } from './results.js';
 import { GranularitySlider } from './slider.js';
@@ -79,7 +79,7 @@ function Found() {
       <div class="columns">
         <aside class="side" aria-label={t.query.title}>
           <QueryPanel />
-          {isWide.value && (
+          {isWide.value && isSeen.value && (
             <>
               <Refine />
               <Facets />

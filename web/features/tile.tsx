@@ -53,47 +53,7 @@ export function HitTile({ hit, level, isActive, isBelow, onFocus }: HitProps) {
           <span class="tile-variants muted">{t.results.variants(hit.variants.length)}</span>
         )}
       </div>
-      <div class="tile-actions">
-        <Action
-          icon="search"
-          label={t.results.searchWith}
-          tab={tab}
-          run={() => searchWith({ ...example, weight: 1 })}
-        />
-        <Action
-          icon="plus"
-          label={t.results.moreLike}
-          tab={tab}
-          run={() => addExample({ ...example, weight: 1 })}
-        />
-        <Action
-          icon="minus"
-          label={t.results.lessLike}
-          tab={tab}
-          run={() => addExample({ ...example, weight: -1 })}
-        />
-        <Action
-          icon="compare"
-          label={t.results.compare}
-          tab={tab}
-          isPressed={isPicked}
-          run={() => pickToCompare(hit.id)}
-        />
-        <Action
-          icon="up"
-          label={t.results.up}
-          tab={tab}
-          isPressed={verdict === 'up'}
-          run={() => void giveVerdict(hit.id, 'up')}
-        />
-        <Action
-          icon="down"
-          label={t.results.down}
-          tab={tab}
-          isPressed={verdict === 'down'}
-          run={() => void giveVerdict(hit.id, 'down')}
-        />
-      </div>
+      <TileActions id={hit.id} tab={tab} isPicked={isPicked} verdict={verdict} />
     </li>
   );
 }
@@ -138,6 +98,66 @@ export function CatalogTile({ picture, isActive, onFocus, onOpen }: CatalogProps
 }
 
 // --- internal ---
+
+/** Apart, and drawn again only when its own state changes: while the slider moves, scores and places do. */
+const TileActions = memo(
+  ({
+    id,
+    tab,
+    isPicked,
+    verdict,
+  }: {
+    id: string;
+    tab: number;
+    isPicked: boolean;
+    verdict: 'up' | 'down' | undefined;
+  }) => {
+    const example = { kind: 'id', id } as const;
+    return (
+      <div class="tile-actions">
+        <Action
+          icon="search"
+          label={t.results.searchWith}
+          tab={tab}
+          run={() => searchWith({ ...example, weight: 1 })}
+        />
+        <Action
+          icon="plus"
+          label={t.results.moreLike}
+          tab={tab}
+          run={() => addExample({ ...example, weight: 1 })}
+        />
+        <Action
+          icon="minus"
+          label={t.results.lessLike}
+          tab={tab}
+          run={() => addExample({ ...example, weight: -1 })}
+        />
+        <Action
+          icon="compare"
+          label={t.results.compare}
+          tab={tab}
+          isPressed={isPicked}
+          run={() => pickToCompare(id)}
+        />
+        <Action
+          icon="up"
+          label={t.results.up}
+          tab={tab}
+          isPressed={verdict === 'up'}
+          run={() => void giveVerdict(id, 'up')}
+        />
+        <Action
+          icon="down"
+          label={t.results.down}
+          tab={tab}
+          isPressed={verdict === 'down'}
+          run={() => void giveVerdict(id, 'down')}
+        />
+      </div>
+    );
+  },
+);
 
 const TileImage = memo(({ id, isEager }: { id: string; isEager: boolean }) => (
   <img

@@ -58,7 +58,11 @@ export function Tools() {
         <span>{t.tools.diversity}</span>
         <select
           value={String(diversity)}
-          onChange={(event) => navigate({ diversity: Number(event.currentTarget.value) })}
+          onChange={(event) => {
+            // Variety is an order of its own: with it nothing is sorted, and the other way round.
+            const chosen = Number(event.currentTarget.value);
+            navigate({ diversity: chosen, ...(chosen > 0 ? { sort: null } : {}) });
+          }}
         >
           {VARIETY.map(([value, label]) => (
             <option key={value} value={String(value)}>
@@ -77,7 +81,7 @@ export function Tools() {
             value={sort === null ? '' : JSON.stringify(sort)}
             onChange={(event) => {
               const { value } = event.currentTarget;
-              navigate({ sort: value === '' ? null : JSON.parse(value) });
+              navigate(value === '' ? { sort: null } : { sort: JSON.parse(value), diversity: 0 });
             }}
           >
             <option value="">{t.tools.sortScore}</option>

@@ -194,7 +194,7 @@ async function search(after: string | null, signal: AbortSignal): Promise<void> 
     filter: filter.peek(),
     edits: [...state.edits],
     groupBy: state.group ? 'item' : 'none',
-    diversity: state.diversity,
+    diversity: state.sort === null ? state.diversity : 0,
     ...(after === null ? {} : { cursor: after }),
     ...(state.cut.hide && catalog.peek()?.capabilities.calibrated
       ? { minimumProbability: { level, probability: state.cut.probability } }

@@ -120,11 +120,6 @@ function Drawn({ answer, column, columns }: DrawnProps) {
   return (
     <>
       {main !== undefined && <GranularitySlider />}
-      {answer?.stale === true && (
-        <p class="map-stale">
-          {t.map.stale} <code>{t.map.command}</code>
-        </p>
-      )}
       <div class="map-layout">
         {answer === null ? (
           <div class="map-block">
@@ -194,6 +189,11 @@ function Drawn({ answer, column, columns }: DrawnProps) {
           )}
         </section>
       </div>
+      {answer?.stale === true && (
+        <p class="map-stale">
+          {t.map.stale} <code>{t.map.command}</code>
+        </p>
+      )}
       {answer !== null && (
         <InView answer={answer} camera={camera} field={field} labelOf={labelOf} onOpen={open} />
       )}
