@@ -114,7 +114,7 @@ try {
       if (after !== undefined) await page.waitForLoadState('networkidle');
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        await page.waitForTimeout(400);
+        await page.waitForTimeout(700);
         await writeFile(
           join(folder, `${name}-${width}-${colorScheme}.webp`),
           await small(await page.screenshot()),

@@ -165,6 +165,10 @@ describe.skipIf(findChromium() === undefined)(`pictures into the page${whyNoChro
     expect(Math.abs(top - 30 / 160)).toBeLessThan(0.1);
     expect(Math.abs(bottom - 130 / 160)).toBeLessThan(0.1);
 
+    const percents = [left, right, top, bottom].map((side) => Math.round(100 * side));
+    expect(await page.locator('#crop-value').textContent()).toBe(
+      `Crop: from ${percents[0]} to ${percents[1]} % across, ${percents[2]} to ${percents[3]} % down`,
+    );
     const frame = (await page.locator('.stage-frame').boundingBox())!;
     const drag = async (name: string, dx: number, dy: number) => {
       const handle = (await page.getByRole('button', { name, exact: true }).boundingBox())!;

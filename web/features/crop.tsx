@@ -178,7 +178,7 @@ export function CropStage({ address, label, region, subjects, onRegion }: Props)
         <span id="crop-value" class="muted" aria-live="polite">
           {isWhole
             ? t.query.cropWhole
-            : `${t.query.crop}: ${t.query.cropValue(...([box.left, box.right, box.top, box.bottom].map((side) => Math.round(side * 100)) as [number, number, number, number]))}`}
+            : `${t.query.crop}: ${t.query.cropValue(...([box.left, box.top, box.right, box.bottom].map((side) => Math.round(side * 100)) as [number, number, number, number]))}`}
         </span>
         {!isWhole && (
           <button type="button" class="link-button" onClick={() => settle(WHOLE)}>

@@ -1,5 +1,6 @@
 /** One picture of a grid, with what is known of it and what can be done with it. */
 import { memo } from 'preact/compat';
+import { useState } from 'preact/hooks';
 import type { Hit, LevelName, Picture } from '../../src/client/index.js';
 import { addExample, navigate, page, searchWith } from '../state/page.js';
 import { api } from '../state/search.js';
@@ -20,6 +21,8 @@ interface HitProps {
 }
 
 export function HitTile({ hit, level, isActive, isBelow, onFocus }: HitProps) {
+  // What can be done with a hit is made when a pointer or the focus comes: of all hits it is most of the page's nodes.
+  const [isOver, setOver] = useState(false);
   const tab = isActive ? 0 : -1;
   const verdict = verdicts.value.get(hit.id)?.verdict;
   const isPicked = page.value.compare.includes(hit.id);
@@ -32,7 +35,12 @@ export function HitTile({ hit, level, isActive, isBelow, onFocus }: HitProps) {
     event.preventDefault();
   };
   return (
-    <li class={isBelow ? 'tile tile-below' : 'tile'} data-id={hit.id}>
+    <li
+      class={isBelow ? 'tile tile-below' : 'tile'}
+      data-id={hit.id}
+      onPointerEnter={() => setOver(true)}
+      onPointerLeave={() => setOver(false)}
+    >
       <button
         type="button"
         class="tile-picture"
@@ -53,7 +61,9 @@ export function HitTile({ hit, level, isActive, isBelow, onFocus }: HitProps) {
           <span class="tile-variants muted">{t.results.variants(hit.variants.length)}</span>
         )}
       </div>
-      <TileActions id={hit.id} tab={tab} isPicked={isPicked} verdict={verdict} />
+      {(isActive || isOver || isPicked || verdict !== undefined) && (
+        <TileActions id={hit.id} tab={tab} isPicked={isPicked} verdict={verdict} />
+      )}
     </li>
   );
 }
