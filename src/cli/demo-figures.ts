@@ -1,6 +1,7 @@
 /** What the demo measures, and the names under which people read it. */
 import type { MethodMetrics } from '../evaluation/index.js';
 import { ITEM_LEVEL, type Schema } from '../granularity/index.js';
+import type { HitCalibration } from './hit-calibration.js';
 
 /** A method's name in `metrics.json`. */
 export type MethodName = 'sgml' | 'multitask' | 'binomialDeviance' | 'untrained' | 'pixels';
@@ -11,6 +12,8 @@ export interface DemoMetrics {
   readonly seconds: number;
   readonly peakMemoryMb: number;
   readonly data: Readonly<Record<string, unknown>>;
+  /** Of the trained model's hits on the test items, by level. */
+  readonly calibration?: HitCalibration | undefined;
   readonly methods: Partial<Record<MethodName, MethodMetrics & { seeds?: readonly SeedFigures[] }>>;
 }
 

@@ -5,7 +5,7 @@
 import { join, relative } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
-import { openEmbedder } from '../bundle/index.js';
+import { openEmbedder, readBundle } from '../bundle/index.js';
 import { openCatalog, type SearchHit, searchByPicture } from '../catalog/index.js';
 import {
   buildEmojiDataset,
@@ -37,7 +37,8 @@ import { defaultProcesses } from './compare/runs.js';
 import { comparisonTables } from './compare/tables.js';
 import { type DemoMetrics, METHOD_LABELS, type MethodName } from './demo-figures.js';
 import { demoReport } from './demo-report.js';
-import { figuresTable } from './evaluate.js';
+import { calibrationText, figuresTable } from './evaluate.js';
+import { judgeCalibration } from './hit-calibration.js';
 import { indexRows } from './index-command.js';
 import { interruptible } from './interruption.js';
 import { type EmbeddedRows, embedRows, judge } from './judging.js';
@@ -153,6 +154,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     seconds: Math.round(10 * elapsedSeconds()) / 10,
     peakMemoryMb: Math.round(process.resourceUsage().maxRSS / 1024),
     data: dataFigures(summary, options.seed),
+    calibration: judgeCalibration(embedded, (await readBundle(sgml)).card, progress),
     methods,
   };
   await writeJson(join(directory, 'metrics.json'), metrics);
@@ -335,6 +337,7 @@ function printSummary(
   out();
   out('Test items, hits by other artists only, × 100. Recall@1 is the mean over ordered pairs of artists.');
   out(figuresTable(named));
+  out(calibrationText(metrics.calibration).trimEnd());
   if (comparison !== undefined) out(`\n${comparisonTables(comparison)}`);
   const here = (path: string) => relative('.', path) || '.';
   out(`\nA search with ${query.itemId} by ${query.source}:`);

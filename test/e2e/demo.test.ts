@@ -51,9 +51,11 @@ describe('semblance demo', () => {
       '--json',
       '--quiet',
     );
-    const { split, unreadable, ...figures } = JSON.parse(stdout);
+    const { split, unreadable, calibration, ...figures } = JSON.parse(stdout);
     expect({ split, unreadable }).toEqual({ split: 'test', unreadable: 0 });
     expect(figures).toEqual(metrics.methods.sgml);
+    expect(Object.keys(calibration)).toEqual(['item_id', 'subgroup', 'group']);
+    expect(calibration).toEqual(metrics.calibration);
   });
 
   it('writes a report that stands alone', async () => {

@@ -10,6 +10,7 @@ import {
   valueQualities,
 } from '../../evaluation/index.js';
 import { attributeBlocks, attributeCount, type Schema } from '../../granularity/index.js';
+import type { HitCalibration } from '../hit-calibration.js';
 import type { EmbeddedRows } from '../judging.js';
 
 /** Classes of a confusion matrix, and values of a table, at most. */
@@ -82,6 +83,41 @@ export function calibrationPlots(
               label: name,
               points: bins.map(({ probability, share }) => [probability, share] as const),
               weights: bins.map(({ count }) => count / predictions),
+            }),
+          ),
+        ],
+        isPercent: true,
+        isPercentAcross: true,
+        hasPoints: true,
+      },
+    ];
+  });
+}
+
+/** Reliability of hits: a plot a run, a curve a level, of each query's ten best hits. */
+export function hitReliabilityPlots(
+  runs: readonly { label: string; calibration: HitCalibration | undefined }[],
+  levelLabels: Readonly<Record<string, string>>,
+): ReportPlot[] {
+  return runs.flatMap(({ label, calibration }) => {
+    const levels = Object.entries(calibration ?? {});
+    if (levels.length === 0) return [];
+    const errors = levels.map(
+      ([level, { bestTen, byRank }]) =>
+        `${levelLabels[level] ?? level} ${(100 * bestTen.expectedError).toFixed(1)} % (by 1/rank ${(100 * byRank.expectedError).toFixed(1)} %)`,
+    );
+    const title = 'Share of hits that agree, by probability';
+    return [
+      {
+        title: runs.length === 1 ? title : `${label}: ${title.toLowerCase()}`,
+        note: `The ten best hits of each query at each level. Expected calibration error: ${errors.join(', ')}.`,
+        curves: [
+          DIAGONAL,
+          ...levels.map(
+            ([level, { bestTen }]): ReportCurve => ({
+              label: levelLabels[level] ?? level,
+              points: bestTen.bins.map(({ probability, share }) => [probability, share] as const),
+              weights: bestTen.bins.map(({ weight }) => weight),
             }),
           ),
         ],

@@ -9,7 +9,8 @@ import {
 import type { Schema } from '../../granularity/index.js';
 import { ITEM_LEVEL } from '../../granularity/index.js';
 import { formatDuration } from '../../util/index.js';
-import { calibrationPlots, predictedAttributes, reportAttribute } from './attributes.js';
+import { judgeCalibration } from '../hit-calibration.js';
+import { calibrationPlots, hitReliabilityPlots, predictedAttributes, reportAttribute } from './attributes.js';
 import { trainingPlots } from './curves.js';
 import { dimensionPlots, embeddingMaps, type ViewOptions } from './embedding-views.js';
 import { granularityGrid, neighbourGrid } from './grids.js';
@@ -80,7 +81,16 @@ export async function viewsOfRuns(
     attributes: predicted.flatMap(({ label, predicted: own }) =>
       own.length === 0 ? [] : [{ label, attributes: own.map(reportAttribute) }],
     ),
-    calibration: calibrationPlots(predicted.filter(({ predicted: own }) => own.length > 0)),
+    calibration: [
+      ...hitReliabilityPlots(
+        runs.map(({ label, embedded }, i) => ({
+          label,
+          calibration: judgeCalibration(embedded, folders[i]!.bundle.card, inputs.progress),
+        })),
+        labels,
+      ),
+      ...calibrationPlots(predicted.filter(({ predicted: own }) => own.length > 0)),
+    ],
   };
 }
 
