@@ -25,10 +25,11 @@ export function standalonePlot(plot: ReportPlot): string {
   });
   const chart = lineChart('plot', plot).replace(
     /^<svg [^>]*?(?=viewBox)/,
-    `<svg x="${MARGIN}" y="${TOP}" width="${CHART_WIDTH}" height="${CHART_HEIGHT}" `,
+    `<svg aria-hidden="true" x="${MARGIN}" y="${TOP}" width="${CHART_WIDTH}" height="${CHART_HEIGHT}" `,
   );
   const drawn = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" font-family="system-ui, sans-serif">`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="var(--card)"/>`,
     text(MARGIN, 26, title, 'font-size="15" font-weight="600" fill="var(--ink)"'),
     note === undefined ? '' : text(MARGIN, 44, note, 'font-size="12" fill="var(--ink-soft)"'),
