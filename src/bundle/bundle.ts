@@ -13,6 +13,7 @@ import { type ModelVariant, modelHeader } from '../onnx/index.js';
 import {
   DataError,
   errorMessage,
+  makeFolder,
   readJson,
   sha256,
   sha256OfFile,
@@ -228,7 +229,7 @@ async function replaceFolder(target: string, fill: (incoming: string) => Promise
     for (const entry of await readdir(incoming, { withFileTypes: true, recursive: true }))
       if (entry.isDirectory()) await syncFolder(join(entry.parentPath, entry.name));
     await syncFolder(incoming);
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     if (await exists(target)) await rename(target, previous);
     await rename(incoming, target);
     await syncFolder(dirname(target));

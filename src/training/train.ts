@@ -4,7 +4,7 @@
  * Everything that the loop computes is a function of the configuration, the data and the step, and everything that it
  * carries is in its checkpoint; so a run that was killed goes on to the same bits (at one thread count).
  */
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Schema } from '../granularity/index.js';
 import { sizeOf } from '../graph/index.js';
@@ -14,6 +14,7 @@ import { cosineSchedule } from '../optimizers/index.js';
 import {
   DataError,
   errorMessage,
+  makeFolder,
   Random,
   type StartProgress,
   sha256,
@@ -128,7 +129,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
     report = () => {},
     signal,
   } = options;
-  await mkdir(directory, { recursive: true });
+  await makeFolder(directory);
   const { classes, judgedPairs } = options;
   const step = buildTrainingStep(configuration, schema, network, {
     ...(classes === undefined ? {} : { classes }),

@@ -5,10 +5,11 @@
  * take it.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { DataError, errorMessage } from './errors.js';
+import { makeFolder } from './files.js';
 
 export interface ProcessLock {
   /** Names another process of this machine as the holder, e.g. one that this one started. */
@@ -120,7 +121,7 @@ async function create(file: string, text: string): Promise<boolean> {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EEXIST') return false;
-      if (code === 'ENOENT' && !isSecond) await mkdir(dirname(file), { recursive: true }).catch(() => {});
+      if (code === 'ENOENT' && !isSecond) await makeFolder(dirname(file)).catch(() => {});
       else throw new DataError(`cannot be written: ${errorMessage(error)}`, { file, cause: error });
     }
   }

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { type Connection, connect, type Table } from '@lancedb/lancedb';
 import { Field, FixedSizeList, Float32, Float64, List, Schema, Utf8 } from 'apache-arrow';
 import { byCodePoint } from '../../granularity/index.js';
-import { DataError, errorMessage } from '../../util/index.js';
+import { DataError, errorMessage, makeFolder, syncFolder } from '../../util/index.js';
 import { type Filter, numberOf } from '../filter.js';
 import type { IndexPlan, IndexState } from '../index-plan.js';
 import {
@@ -56,6 +56,7 @@ export async function openLanceStore(
   options: LanceOptions = {},
 ): Promise<IndexableStore> {
   try {
+    await makeFolder(directory);
     // 0: each read asks for the newest version, so a reader sees what a writer elsewhere has acknowledged.
     const connection = await connect(directory, { readConsistencyInterval: 0 });
     const isThere = (await connection.tableNames()).includes(TABLE);
@@ -63,6 +64,7 @@ export async function openLanceStore(
       ? await connection.openTable(TABLE)
       : await connection.createEmptyTable(TABLE, arrowSchema(shape));
     await checkShape(directory, table, shape);
+    if (!isThere) await syncFolder(directory);
     const folder = join(directory, `${TABLE}.lance`);
     const synced = new Set<string>();
     await syncNewFiles(folder, synced);
