@@ -10,6 +10,7 @@ import type { ImageMaker } from './images.js';
 import type { Metrics } from './metrics.js';
 import type { ModelQueue } from './model-queue.js';
 import type { RemoteOptions } from './remote-picture.js';
+import type { Admission } from './shedding.js';
 
 /** Bounds on what a client can make the server do. */
 export interface Limits {
@@ -17,10 +18,17 @@ export interface Limits {
   readonly pictureBytes: number;
   /** Pixels of a picture. Default 50,000,000. */
   readonly picturePixels: number;
-  /** Pictures that are decoded and embedded at a time. Default 2: one is decoded while another is with the model. */
+  /** Pictures that are decoded and embedded at a time. Default 4: what is decoded while the model runs is its next batch. */
   readonly concurrentEmbeddings: number;
-  /** Pictures that may wait beyond those; one more is answered with 503 and Retry-After. Default 64. */
+  /**
+   * Pictures that may wait beyond those, for half a second; one more is answered with 503 and Retry-After. Default 64. When
+   * more comes for longer, no more wait than are embedded at a time.
+   */
   readonly queuedEmbeddings: number;
+  /** Searches under way at a time; more are answered with 503, and then fewer may be, so that these are quick. Default 32. */
+  readonly searches: number;
+  /** Bytes of all bodies that are read or worked on at a time; more are answered with 503. Default 500 MB. */
+  readonly bodyBytes: number;
   /** Milliseconds for a request to arrive, and again for its answer. Default 60,000. */
   readonly requestTimeoutMs: number;
 }
@@ -28,8 +36,10 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = {
   pictureBytes: 25_000_000,
   picturePixels: 50_000_000,
-  concurrentEmbeddings: 2,
+  concurrentEmbeddings: 4,
   queuedEmbeddings: 64,
+  searches: 32,
+  bodyBytes: 500_000_000,
   requestTimeoutMs: 60_000,
 };
 
@@ -47,6 +57,8 @@ export interface ServerContext {
   /** For writes. */
   readonly live: LiveCatalog;
   readonly queue: ModelQueue;
+  /** For searches, before their bodies are read. */
+  readonly admission: Admission;
   readonly images: ImageMaker;
   /** Read when it is first asked for. */
   readonly feedback: () => Promise<FeedbackLog>;

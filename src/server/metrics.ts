@@ -5,6 +5,8 @@ import type { Server, ServerContext } from './context.js';
 
 export interface Metrics {
   readonly registry: Registry;
+  /** Pictures that went through the model together. */
+  observeBatch(pictures: number): void;
   /** A search's two parts. */
   observeSearch(timing: { readonly embedMs: number; readonly searchMs: number }): void;
 }
@@ -25,8 +27,15 @@ export function createMetrics(): Metrics {
     buckets: [...BUCKETS],
     registers: [registry],
   });
+  const batch = new Histogram({
+    name: 'semblance_model_batch_pictures',
+    help: 'Pictures of queries that went through the model together',
+    buckets: [1, 2, 4, 8],
+    registers: [registry],
+  });
   return {
     registry,
+    observeBatch: (pictures) => batch.observe(pictures),
     observeSearch({ embedMs, searchMs }) {
       embed.observe(embedMs / 1000);
       search.observe(searchMs / 1000);
@@ -56,6 +65,23 @@ export function metricsRoutes(server: Server, context: ServerContext): void {
     registers: [registry],
     collect() {
       this.set(context.queue.length);
+    },
+  });
+  new Gauge({
+    name: 'semblance_search_limit',
+    help: 'Searches that may be under way at a time',
+    registers: [registry],
+    collect() {
+      this.set(Math.floor(context.admission.limit));
+    },
+  });
+  new Counter({
+    name: 'semblance_refused_total',
+    help: 'Requests and pictures that were refused because too many waited',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(context.queue.refused + context.admission.refused);
     },
   });
   new Gauge({

@@ -8,7 +8,7 @@ import cors from '@fastify/cors';
 import multipart from '@fastify/multipart';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
-import { type Explainer, openExplainer } from '../bundle/index.js';
+import { type Embedder, type Explainer, openExplainer } from '../bundle/index.js';
 import type { Generation, LiveCatalog } from '../catalog/index.js';
 import { addAccess } from './access/access.js';
 import { AuditLog, auditWrites } from './access/audit-log.js';
@@ -29,6 +29,7 @@ import { createMetrics, metricsRoutes } from './metrics.js';
 import { ModelQueue } from './model-queue.js';
 import { documentRoutes } from './openapi.js';
 import { servePage } from './page.js';
+import { QueryBatches } from './query-batches.js';
 import type { RemoteOptions } from './remote-picture.js';
 import { refuseMultipart, uploadOf } from './request-body.js';
 import { bulkRoutes } from './routes/bulk.js';
@@ -41,6 +42,7 @@ import { pictureRoutes } from './routes/pictures.js';
 import { remoteRoutes } from './routes/remote.js';
 import { searchRoutes } from './routes/search.js';
 import { writeRoutes } from './routes/writes.js';
+import { Admission, shedEarly } from './shedding.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -95,12 +97,23 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
   const contextOf = (request: FastifyRequest, generation: Generation): RequestContext => ({
     ...context,
     catalog: generation.catalog,
-    embedder: generation.embedder,
+    embedder: batched(generation),
     generation: generation.id,
     explainer: explainerOf(generation),
     upload: uploadOf(request),
     signal: signalOf(request),
   });
+  const metrics = createMetrics();
+  const embedders = new WeakMap<Generation, Embedder>();
+  const batched = (generation: Generation): Embedder => {
+    const { embedder } = generation;
+    const known = embedders.get(generation);
+    if (known !== undefined) return known;
+    const batches = new QueryBatches(embedder, { observe: metrics.observeBatch });
+    const made: Embedder = { ...embedder, embedOne: (picture) => batches.embedOne(picture) };
+    embedders.set(generation, made);
+    return made;
+  };
   const context: ServerContext = {
     use: (request, work) => live.use((generation) => work(contextOf(request, generation))),
     async *stream(request, work) {
@@ -114,10 +127,11 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     withCatalog: (work) => live.use(({ catalog }) => work(catalog)),
     live,
     queue: new ModelQueue({ concurrent: limits.concurrentEmbeddings, waiting: limits.queuedEmbeddings }),
+    admission: new Admission(limits.searches),
     images: new ImageMaker({ maximumPixels: limits.picturePixels }),
     feedback: once(() => FeedbackLog.open(live.directory)),
     limits,
-    metrics: createMetrics(),
+    metrics,
     audit: options.audit === undefined ? undefined : new AuditLog(options.audit),
     readOnly: options.readOnly ?? false,
     remote: typeof options.allowUrls === 'object' ? options.allowUrls : options.allowUrls ? {} : undefined,
@@ -173,6 +187,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     requestsPerMinute: options.requestsPerMinute,
     origins: options.origins ?? [],
   });
+  shedEarly(server, context);
   if (context.audit !== undefined) auditWrites(server, context.audit);
   await server.register(multipart);
   server.addHook('preValidation', refuseMultipart);

@@ -205,6 +205,7 @@ async function carryOutRun(
     const outcomes = await queue.run(
       () => live.put(writes, { signal, maximumPixels: picturePixels }),
       signal,
+      { isPatient: true }, // its client is slowed down instead
     );
     return outcomes.map((outcome, n) => ({
       line: puts[n]?.line ?? 0,
