@@ -79,6 +79,8 @@ const COUNTED = 20_000;
 /** Wrong keys from one address in a minute. */
 const FAILURES = 30;
 const COOKIE = 'semblance-key';
+/** Operations that an `<img>` asks for. */
+const IMAGES = new Set(['getPictureImage', 'getFeedbackImage', 'getRemotePicture']);
 
 const holders = new WeakMap<FastifyRequest, StoredKey>();
 
@@ -104,8 +106,7 @@ function tokenOf(request: FastifyRequest): string | undefined {
   const { authorization, cookie } = request.headers;
   const bearer = /^Bearer +(\S{1,200})$/i.exec(authorization ?? '')?.[1];
   if (bearer !== undefined || cookie === undefined) return bearer;
-  const operation = operationOf(request);
-  if (operation !== 'getPictureImage' && operation !== 'getFeedbackImage') return undefined;
+  if (!IMAGES.has(operationOf(request) ?? '')) return undefined;
   return new RegExp(`(?:^|; *)${COOKIE}=([\\w-]{1,200})(?:;|$)`).exec(cookie)?.[1];
 }
 

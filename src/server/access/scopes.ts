@@ -19,6 +19,7 @@ export const OPERATION_SCOPES: Readonly<Record<string, Scope | 'open'>> = {
   listPictures: 'search',
   getPicture: 'search',
   getPictureImage: 'search',
+  getRemotePicture: 'search',
   similarPictures: 'search',
   listFeedback: 'search',
   getFeedbackImage: 'search',
