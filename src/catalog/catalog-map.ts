@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { searchVectors, weightsAt } from '../granularity/index.js';
 import { DataError, errorMessage, writeFileAtomic } from '../util/index.js';
 import type { Catalog } from './catalog.js';
-import { isPostgresUrl } from './stores/postgres-database.js';
+import { isPostgresUrl } from './stores/postgres-url.js';
 
 export interface CatalogMap {
   /** The model of the vectors: its `vectorHash`. */

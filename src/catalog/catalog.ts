@@ -18,10 +18,9 @@ import {
 import { acquireLock, DataError, errorMessage, presentTime, writeJson } from '../util/index.js';
 import { type CatalogCalibration, calibrationOf, catalogCalibrationFormat } from './catalog-calibration.js';
 import { STORE_PREFIX, sweepStores } from './generations.js';
-import { openDatabaseStore, readDatabaseDescription, writeDatabaseDescription } from './postgres-catalog.js';
 import type { VectorStore } from './store.js';
 import { openLanceStore } from './stores/lancedb.js';
-import { isPostgresUrl } from './stores/postgres-database.js';
+import { isPostgresUrl } from './stores/postgres-url.js';
 
 /** The columns that every catalogue has before the attributes. */
 export const BASE_COLUMNS = ['path', 'item_id', 'split', 'source', 'source_group', 'content_hash'] as const;
@@ -75,7 +74,7 @@ export async function readDescription(
   directory: string,
 ): Promise<{ description: CatalogDescription; text: string }> {
   if (isPostgresUrl(directory)) {
-    const text = await readDatabaseDescription(directory);
+    const text = await (await database()).readDatabaseDescription(directory);
     if (text === undefined)
       throw new DataError('there is no catalogue. Make one with `semblance index`, or correct the location', {
         file: directory,
@@ -100,7 +99,8 @@ export async function readDescription(
 
 /** Writes `catalog.json`, and a copy beside the vectors, from which `catalog verify` restores it. */
 export async function writeDescription(directory: string, description: CatalogDescription): Promise<void> {
-  if (isPostgresUrl(directory)) return await writeDatabaseDescription(directory, description);
+  if (isPostgresUrl(directory))
+    return await (await database()).writeDatabaseDescription(directory, description);
   await writeJson(join(directory, description.store, CATALOG_FILE), description);
   await writeJson(join(directory, CATALOG_FILE), description);
 }
@@ -220,7 +220,8 @@ export async function recalibrateCatalog(directory: string, bundle: Bundle): Pro
 
 /** Whether a folder is a catalogue. A broken one is one. */
 export async function hasCatalog(directory: string): Promise<boolean> {
-  if (isPostgresUrl(directory)) return (await readDatabaseDescription(directory)) !== undefined;
+  if (isPostgresUrl(directory))
+    return (await (await database()).readDatabaseDescription(directory)) !== undefined;
   return await stat(join(directory, CATALOG_FILE)).then(
     () => true,
     (error: NodeJS.ErrnoException) => !['ENOENT', 'ENOTDIR'].includes(error.code ?? ''),
@@ -236,7 +237,7 @@ export async function openDescribed(directory: string, description: CatalogDescr
     numericColumns: description.numericColumns,
   };
   if (isPostgresUrl(directory)) {
-    const store = await openDatabaseStore(directory, description.store, shape);
+    const store = await (await database()).openDatabaseStore(directory, description.store, shape);
     return { directory, description, layout, store, close: () => store.close() };
   }
   const store = await openLanceStore(join(directory, description.store), shape);
@@ -267,6 +268,11 @@ export function parseDescription(text: string, file: string): CatalogDescription
 }
 
 // --- internal ---
+
+/** Loaded when it is needed: most catalogues are folders. */
+function database() {
+  return import('./postgres-catalog.js');
+}
 
 const FORMAT_VERSION = 1;
 const WRITE_LOCK = join('locks', 'write.lock');

@@ -6,7 +6,8 @@
 import { DataError } from '../util/index.js';
 import type { StoreShape, VectorStore } from './store.js';
 import { openPostgresStore } from './stores/postgres.js';
-import { catalogName, type Database, describeUrl, openDatabase } from './stores/postgres-database.js';
+import { type Database, openDatabase } from './stores/postgres-database.js';
+import { catalogName, describeUrl } from './stores/postgres-url.js';
 
 /** @returns the description's JSON; `undefined` where there is no such catalogue. */
 export async function readDatabaseDescription(location: string): Promise<string | undefined> {

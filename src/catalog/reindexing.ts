@@ -33,7 +33,7 @@ import { type IndexReport, indexEntries } from './indexing.js';
 import { entryOfRecord, entryOfRow, type PictureEntry } from './picture-entries.js';
 import { applyRemoval } from './record-writes.js';
 import type { StoredRecord, VectorStore } from './store.js';
-import { isPostgresUrl } from './stores/postgres-database.js';
+import { isPostgresUrl } from './stores/postgres-url.js';
 
 export interface IndexCatalogOptions {
   readonly directory: string;

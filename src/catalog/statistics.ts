@@ -5,7 +5,7 @@ import { BASE_COLUMNS, type Catalog } from './catalog.js';
 import { mapVersion } from './catalog-map.js';
 import { PICTURES_FOLDER } from './picture-files.js';
 import type { FacetCount, VectorStore } from './store.js';
-import { isPostgresUrl } from './stores/postgres-database.js';
+import { isPostgresUrl } from './stores/postgres-url.js';
 
 export interface ColumnStatistics {
   readonly name: string;

@@ -24,7 +24,7 @@ import { entryOfRecord } from './picture-entries.js';
 import { isKept, keptPictures, PICTURES_FOLDER, removeKept } from './picture-files.js';
 import { applyRemoval } from './record-writes.js';
 import type { StoredRecord } from './store.js';
-import { isPostgresUrl } from './stores/postgres-database.js';
+import { isPostgresUrl } from './stores/postgres-url.js';
 
 /** What can be wrong. */
 export const PROBLEM_KINDS = {

@@ -20,14 +20,9 @@ import {
 import { findNumericColumns } from '../filter.js';
 import { indexEntries } from '../indexing.js';
 import { entryOfRow, type PictureEntry } from '../picture-entries.js';
-import {
-  catalogName,
-  type Database,
-  describeUrl,
-  isPostgresUrl,
-  openDatabase,
-} from '../stores/postgres-database.js';
+import { type Database, openDatabase } from '../stores/postgres-database.js';
 import { escapeText, unescapeText } from '../stores/postgres-sql.js';
+import { catalogName, describeUrl, isPostgresUrl } from '../stores/postgres-url.js';
 
 /** How far the whole has come, in pictures. The first three and `setAside` add up to `total`. */
 export interface JobProgress {

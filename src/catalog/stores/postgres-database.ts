@@ -5,6 +5,7 @@
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
 import { DataError, errorMessage } from '../../util/index.js';
 import { MIGRATIONS } from './postgres-sql.js';
+import { describeUrl, parseUrl } from './postgres-url.js';
 
 /** How searches use the index; set once a connection. */
 export interface IndexSettings {
@@ -14,27 +15,6 @@ export interface IndexSettings {
   readonly iterativeScan?: 'relaxed_order' | 'strict_order' | 'off';
   /** Tuples that such a search visits at most. Default 20,000 (pgvector's). */
   readonly maxScanTuples?: number;
-}
-
-/** Whether a catalogue's location is a database. */
-export function isPostgresUrl(location: string): boolean {
-  return /^postgres(ql)?:\/\//i.test(location);
-}
-
-/** A URL without its password and without its query, for messages. */
-export function describeUrl(url: string): string {
-  try {
-    const { protocol, username, host, pathname, hash } = new URL(url);
-    return `${protocol}//${username === '' ? '' : `${username}@`}${host}${pathname}${hash}`;
-  } catch {
-    return 'postgres://…';
-  }
-}
-
-/** The catalogue's name in a URL, `postgres://host/database#name`. Default `default`. */
-export function catalogName(url: string): string {
-  const { hash } = parseUrl(url);
-  return hash === '' ? 'default' : decodeURIComponent(hash.slice(1));
 }
 
 /**
@@ -179,14 +159,3 @@ export class Database {
 // --- internal ---
 
 const MIGRATION_LOCK = 7_364_120_501;
-
-function parseUrl(url: string): URL {
-  try {
-    return new URL(url);
-  } catch {
-    throw new DataError(
-      'catalog: a database must read postgres://user@host:port/database#catalogue, and what was given does not. ' +
-        'Percent-encode special characters, in a password too',
-    );
-  }
-}

@@ -5,8 +5,9 @@ import { vectorStoreConformance } from '../../../test/conformance/vector-store.j
 import { Random } from '../../util/index.js';
 import { dotProduct } from '../store.js';
 import { openPostgresStore, type PostgresOptions } from './postgres.js';
-import { describeUrl, openDatabase } from './postgres-database.js';
+import { openDatabase } from './postgres-database.js';
 import { copyRow, escapeText, filterCondition, unescapeText } from './postgres-sql.js';
+import { describeUrl } from './postgres-url.js';
 
 let pglite: Awaited<ReturnType<typeof startPglite>>;
 beforeAll(async () => {
