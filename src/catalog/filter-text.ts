@@ -83,8 +83,11 @@ function parseRange(
   expression: string,
 ): { from?: number; to?: number } | undefined {
   const isDot = (at: number) => characters[at]?.plain === true && characters[at].text === '.';
+  let first: number | undefined;
   for (let at = 0; at + 1 < characters.length; at++) {
     if (!isDot(at) || !isDot(at + 1)) continue;
+    first ??= at;
+    if (at > first + 1) return undefined; // what is before holds two dots: no number
     const [low, high] = [characters.slice(0, at), characters.slice(at + 2)];
     const isNumber = (side: readonly Character[]) =>
       side.length === 0 || numberOf([toText(side)]) !== undefined;

@@ -41,5 +41,10 @@ export class CliError extends Error {
 /** The message of anything that was thrown, on one line. */
 export function errorMessage(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.replace(/\s*\n\s*/g, ' ').trim();
+  // Not by a pattern such as \s*\n\s*, which takes seconds for a message with many spaces.
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+    .join(' ');
 }

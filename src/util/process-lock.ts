@@ -41,18 +41,25 @@ export async function acquireLock(
 ): Promise<ProcessLock> {
   const { signal, onWait, pollMs = 50 } = options;
   const token = randomBytes(9).toString('base64url');
-  for (let isTold = false; ; ) {
-    signal?.throwIfAborted();
-    if (await create(file, content(process.pid, token))) return new Held(file, token);
-    const found = await look(file);
-    if (found === 'stale') await removeStale(file);
-    else {
-      if (!isTold && typeof found === 'object') {
-        onWait?.(found);
-        isTold = true;
+  // Before the file is there: else another caller in this process may see the file first, and take it for a dead one's.
+  ownTokens.add(token);
+  try {
+    for (let isTold = false; ; ) {
+      signal?.throwIfAborted();
+      if (await create(file, content(process.pid, token))) return new Held(file, token);
+      const found = await look(file);
+      if (found === 'stale') await removeStale(file);
+      else {
+        if (!isTold && typeof found === 'object') {
+          onWait?.(found);
+          isTold = true;
+        }
+        await new Promise((resolve) => setTimeout(resolve, pollMs));
       }
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
     }
+  } catch (error) {
+    ownTokens.delete(token);
+    throw error;
   }
 }
 
@@ -81,7 +88,6 @@ class Held implements ProcessLock {
   constructor(file: string, token: string) {
     this.#file = file;
     this.#token = token;
-    ownTokens.add(token);
     this.#heartbeat = setInterval(() => {
       const present = new Date();
       utimes(file, present, present).catch(() => {});
