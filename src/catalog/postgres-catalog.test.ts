@@ -5,7 +5,7 @@ import { openCatalog, openDescribed, readDescription, writeDescription } from '.
 let pglite: Awaited<ReturnType<typeof startPglite>>;
 beforeAll(async () => {
   pglite = await startPglite();
-}, 60_000);
+}, 240_000);
 afterAll(async () => {
   await pglite.stop();
 });

@@ -21,7 +21,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'semblance-jobs-'));
   tiny = await writeTinyCatalog(folder);
   embedder = await openEmbedder(tiny.model, { threads: 1 });
-}, 60_000);
+}, 240_000);
 afterAll(async () => {
   await embedder.close();
   await pglite.stop();
@@ -71,7 +71,7 @@ it('fills a catalogue as `index` does, and sets aside what cannot be read', asyn
   expect(await jobs.work({ embedder })).toBe(0);
   expect(await jobs.progress()).toMatchObject({ total: 15, done: 15, setAside: 0 });
   await jobs.close();
-}, 60_000);
+}, 240_000);
 
 it('gives the jobs of dead workers to others, and sets aside the picture that kills them', async () => {
   const jobs = await EmbeddingJobs.open(`${pglite.url}#deadly`, { takeOverAfter: 1 });
@@ -114,7 +114,7 @@ it('gives the jobs of dead workers to others, and sets aside the picture that ki
   expect((await jobs.setAside()).map(({ id }) => id)).toEqual([deadly.relativePath]);
   await boss.stop({ graceful: false, wait: true });
   await jobs.close();
-}, 60_000);
+}, 240_000);
 
 it('refuses a catalogue in a folder', async () => {
   await expect(EmbeddingJobs.open(tiny.catalog)).rejects.toThrow(/a catalogue in a database is required/);

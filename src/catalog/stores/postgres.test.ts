@@ -12,7 +12,7 @@ import { describeUrl } from './postgres-url.js';
 let pglite: Awaited<ReturnType<typeof startPglite>>;
 beforeAll(async () => {
   pglite = await startPglite();
-}, 60_000);
+}, 240_000);
 afterAll(async () => {
   await pglite.stop();
 });
