@@ -1,16 +1,21 @@
 /**
  * Pictures of the page's states into docs/screenshots, of a running `semblance serve`: `npx tsx scripts/screenshots.ts
- * http://127.0.0.1:7700 [QUERY_ID [HIT_ID]]`. Without ids the query is the twentieth picture and the hit its third. Verdicts for
+ * http://127.0.0.1:7700 [QUERY_ID [HIT_ID]] [--only STATE]…`. Without ids the query is the twentieth picture and the hit its third. Verdicts for
  * the feedback page are given and taken back. Each is a WebP of at most 150 kB; needs a Chromium (CHROMIUM names another).
  */
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { createSemblanceClient } from '../src/client/index.js';
 import { launchChromium } from '../test/support/chromium.js';
 
-const [address, givenQuery, givenHit] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string', multiple: true } },
+});
+const [address, givenQuery, givenHit] = positionals;
 if (address === undefined) throw new Error('screenshots: needs the address of a server, got none.');
 const folder = join(import.meta.dirname, '..', 'docs', 'screenshots');
 const MOST_BYTES = 150_000;
@@ -35,6 +40,8 @@ interface State {
   readonly before?: (page: Page) => Promise<unknown>;
   /** Once it is. */
   readonly after?: (page: Page) => Promise<unknown>;
+  /** What must be seen; a model that does not lead there has no picture of it. */
+  readonly shows?: string;
 }
 const states: Record<string, State> = {
   start: { hash: '' },
@@ -66,10 +73,11 @@ const states: Record<string, State> = {
     : {}),
   ...(capabilities.calibrated
     ? {
-        'cut-off': { hash: `#/?${like}&g=0.5&p=0.9` },
+        'cut-off': { hash: `#/?${like}&g=0.5&p=0.55` },
         // A picture of noise is like nothing.
         'nothing-similar': {
           hash: '',
+          shows: 'Nothing similar',
           after: async (page) => {
             const data = Uint8Array.from({ length: 3 * 96 * 96 }, (_, i) => (i * i * 31 + i * 17) % 251);
             const buffer = await sharp(data, { raw: { width: 96, height: 96, channels: 3 } })
@@ -101,10 +109,12 @@ for (const [place, verdict] of [
 }
 
 await mkdir(folder, { recursive: true });
-for (const file of await readdir(folder)) if (file.endsWith('.webp')) await rm(join(folder, file));
+for (const file of await readdir(folder))
+  if (values.only === undefined && file.endsWith('.webp')) await rm(join(folder, file));
 const browser = await launchChromium();
 try {
-  for (const [name, { hash, before, after }] of Object.entries(states))
+  for (const [name, { hash, before, after, shows }] of Object.entries(states)) {
+    if (values.only !== undefined && !values.only.includes(name)) continue;
     for (const [width, height] of SIZES) {
       const page = await browser.newPage({ viewport: { width, height }, reducedMotion: 'reduce' });
       await before?.(page);
@@ -112,7 +122,8 @@ try {
       await page.goto(`${address}/${hash}`, { waitUntil });
       await after?.(page);
       if (after !== undefined) await page.waitForLoadState('networkidle');
-      for (const colorScheme of ['light', 'dark'] as const) {
+      const isShown = shows === undefined || (await page.getByText(shows, { exact: true }).count()) > 0;
+      for (const colorScheme of isShown ? (['light', 'dark'] as const) : []) {
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
         await page.waitForTimeout(700);
         await writeFile(
@@ -121,8 +132,9 @@ try {
         );
       }
       await page.close();
-      process.stderr.write(`${name}, ${width} px\n`);
+      process.stderr.write(`${name}, ${width} px${isShown ? '' : ': not shown by this model'}\n`);
     }
+  }
 } finally {
   await browser.close();
   for (const key of verdicts) await client.deleteFeedback(key);

@@ -231,6 +231,7 @@ export const strings = {
     go: 'Compare the two',
     clear: 'Clear',
     title: 'Side by side',
+    reasons: 'How alike they are',
     needTwo: 'Pick two pictures: “Compare” on any hit or picture of the catalogue.',
     search: 'Go to the catalogue',
     same: 'same',

@@ -81,11 +81,11 @@ describe.skipIf(findChromium() === undefined)(`refining on the page${whyNoChromi
 
     // Prices are 10 × hue + shade: from 11 to 13 are three greens.
     await asks(page, async () => {
-      await page.getByLabel('price from').fill('11');
+      await page.getByLabel('price, from').fill('11');
       await page.keyboard.press('Tab');
     });
     await asks(page, async () => {
-      await page.getByLabel('price to').fill('13');
+      await page.getByLabel('price, to').fill('13');
       await page.keyboard.press('Tab');
     });
     await page.waitForFunction(() => document.querySelectorAll('.tile-name').length === 3);
@@ -96,8 +96,8 @@ describe.skipIf(findChromium() === undefined)(`refining on the page${whyNoChromi
     expect(await tileNames(other)).toEqual(['green-3', 'green-2', 'green-1']);
     expect(await other.getByLabel('One per item').isChecked()).toBe(true);
     expect(await other.getByLabel('Variety').inputValue()).toBe('0');
-    expect(await other.getByLabel('price from').inputValue()).toBe('11');
-    expect(await other.getByLabel('price to').inputValue()).toBe('13');
+    expect(await other.getByLabel('price, from').inputValue()).toBe('11');
+    expect(await other.getByLabel('price, to').inputValue()).toBe('13');
     await other.context().close();
 
     // Back, step by step, to the beginning; and forward to the end.

@@ -19,14 +19,17 @@ export function Compare() {
   }, []);
   if (first === undefined || second === undefined)
     return (
-      <Message title={t.compare.title}>
-        <p>{t.compare.needTwo}</p>
-        <div class="message-actions">
-          <button type="button" class="button button-primary" onClick={() => navigate({ view: 'search' })}>
-            {t.compare.search}
-          </button>
-        </div>
-      </Message>
+      <>
+        <h1 class="visually-hidden">{t.compare.title}</h1>
+        <Message title={t.compare.title}>
+          <p>{t.compare.needTwo}</p>
+          <div class="message-actions">
+            <button type="button" class="button button-primary" onClick={() => navigate({ view: 'search' })}>
+              {t.compare.search}
+            </button>
+          </div>
+        </Message>
+      </>
     );
   return (
     <div class="compare">
@@ -46,6 +49,7 @@ export function Compare() {
         </button>
       </div>
       <GranularitySlider />
+      <h2 class="visually-hidden">{t.compare.reasons}</h2>
       <Pair
         left={{
           title: t.why.first,
