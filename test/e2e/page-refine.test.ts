@@ -17,7 +17,7 @@ describe.skipIf(findChromium() === undefined)(`refining on the page${whyNoChromi
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'semblance-page-refine-'));
-    server = await servePage(await writeTinyCatalog(folder));
+    server = await servePage(await writeTinyCatalog(folder, { isPriceNumeric: true }));
     browser = await launchChromium();
   });
 

@@ -26,8 +26,11 @@ export function shadeOf(hue: number, shade: number): [number, number, number] {
 
 export const HUES = ['red', 'green', 'blue'] as const;
 
-/** Writes bundle, pictures and catalogue below a folder. */
-export async function writeTinyCatalog(root: string): Promise<TinyCatalog> {
+/** Writes bundle, pictures and catalogue below a folder; with `isPriceNumeric` the price can be filtered by ranges. */
+export async function writeTinyCatalog(
+  root: string,
+  { isPriceNumeric = false }: { readonly isPriceNumeric?: boolean } = {},
+): Promise<TinyCatalog> {
   const model = await writeTinyBundle(root);
   await mkdir(join(root, 'pictures'), { recursive: true });
   const rows: ManifestRow[] = [];
@@ -54,6 +57,7 @@ export async function writeTinyCatalog(root: string): Promise<TinyCatalog> {
   const embedder = await openEmbedder(model, { threads: 1 });
   const opened = await openCatalogForIndexing(catalog, embedder.bundle, {
     attributes: ['hue', 'tags', 'price'],
+    numericAttributes: isPriceNumeric ? ['price'] : [],
   });
   await indexPictures({ embedder, rows, store: opened.catalog.store });
   await opened.publish();
