@@ -104,6 +104,22 @@ describe('limits before decoding', () => {
   });
 });
 
+it('keeps nothing of pictures that it refused or decoded', async () => {
+  const small = await sharp({ create: { width: 48, height: 36, channels: 3, background: '#c03020' } })
+    .jpeg({ progressive: true, chromaSubsampling: '4:4:4' })
+    .toBuffer();
+  const frame = small.indexOf(Buffer.from([0xff, 0xc2]));
+  small.writeUInt16BE(6000, frame + 5);
+  small.writeUInt16BE(6000, frame + 7);
+  const before = process.memoryUsage.rss();
+  for (let i = 0; i < 4; i++) {
+    const bytes = Buffer.concat([small, Buffer.from([i])]);
+    await refusal(decodePicture(bytes, { size: 32 }));
+  }
+  // Each takes 216 MB while it is decoded.
+  expect(process.memoryUsage.rss() - before).toBeLessThan(300e6);
+});
+
 describe('awkward but sound pictures', () => {
   it('takes the first frame of animations, and the first page of a TIFF', async () => {
     const frames = Buffer.concat([Buffer.alloc(8 * 8 * 3, 200), Buffer.alloc(8 * 8 * 3, 20)]);

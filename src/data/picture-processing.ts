@@ -33,6 +33,10 @@ export interface PictureLimits {
 
 export const MAXIMUM_BYTES = 100_000_000;
 
+// For the whole process. The decoder would keep its last hundred pictures, each with all that its format's own decoder holds:
+// eight progressive JPEGs of two kilobytes that declare 49 million pixels took 2.4 GB. None is asked for twice.
+sharp.cache(false);
+
 /**
  * Opens a picture and does something with it.
  * @param use gets a fresh pipeline, and may be called a second time with another where the first found a large picture
@@ -174,7 +178,7 @@ function explainFailure(
   if (/pixel limit/i.test(message)) return tooManyPixels(maximumPixels);
   if (/^timeout: /i.test(message))
     return `takes too long: at most ${timeoutSeconds} seconds are spent on decoding. Scale it down`;
-  const detail = (message.replace(DECODER_PREFIXES, '').split(/ Vips\w*: /)[0] ?? '').trim();
+  const detail = (message.replace(DECODER_PREFIXES, '').split(/ Vips\w*: /)[0] ?? '').trim().slice(0, 160);
   const words = detail === '' ? '' : ` (${detail})`;
   if (
     /premature|truncated|unexpected end|end of (file|data|stream)|not enough|out of data|EOF/i.test(message)

@@ -120,7 +120,7 @@ export async function attempt(bytes: Uint8Array): Promise<Outcome> {
     } catch (error) {
       const { message } = error as Error;
       const isOurs =
-        error instanceof DataError && !/[\n]|internal/.test(message) && message.startsWith('picture: ');
+        error instanceof DataError && !/\n|internal: /.test(message) && message.startsWith('picture: ');
       outcomes.push({ kind: isOurs ? 'refused' : 'crashed', message });
     }
   return (
