@@ -109,8 +109,10 @@ for (const [place, verdict] of [
 }
 
 await mkdir(folder, { recursive: true });
+// Those of the element are made by another script.
 for (const file of await readdir(folder))
-  if (values.only === undefined && file.endsWith('.webp')) await rm(join(folder, file));
+  if (values.only === undefined && file.endsWith('.webp') && !file.startsWith('element-'))
+    await rm(join(folder, file));
 const browser = await launchChromium();
 try {
   for (const [name, { hash, before, after, shows }] of Object.entries(states)) {
