@@ -1,7 +1,7 @@
 /**
  * Searches by picture against a server process: alone, at capacity, and at ten times that; latencies of what was accepted, what
- * was refused, and the server's memory. The rates are kept whatever the server answers, so at ten times it is really sent ten
- * times what it can do. Client and server share the machine: the figures are ratios, not the server's best.
+ * was refused, and the server's memory. Rates are kept whatever the server answers, evenly spaced (autocannon, which does the
+ * rest, sends the requests of a second at its beginning), so at ten times it is really sent ten times what it can do. Client and server share the machine: the figures are ratios, not the server's best.
  *
  *   npm run build && npx tsx bench/load.ts --catalog runs/demo/catalog --pictures runs/demo/data/pictures
  *   … --seconds 60          of each part. Default 60.
@@ -11,7 +11,9 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 
@@ -39,6 +41,7 @@ const key = values.key;
 const started = values.url === undefined ? await startServer(values.catalog ?? '') : undefined;
 const url = values.url ?? started?.url ?? '';
 const bodies = await readBodies(values.pictures);
+let next = 0;
 
 interface Part {
   readonly part: string;
@@ -68,11 +71,10 @@ try {
   const alone = await add('alone', { connections: 1, seconds: seconds / 2 });
   const full = await add('as many as it can', { connections: 8, seconds: seconds / 2 });
   const capacity = full.acceptedASecond;
-  await add('at 0.8 of that', { connections: 32, seconds, rate: capacity * 0.8 });
-  const over = await add('at ten times that', { connections: 256, seconds, rate: capacity * 10 });
+  await add('at 0.8 of that', { seconds, rate: capacity * 0.8 });
+  const over = await add('at ten times that', { seconds, rate: capacity * 10 });
   if (values.minutes !== undefined)
     await add(`soak of ${values.minutes} minutes at 0.8`, {
-      connections: 32,
       seconds: 60 * Number(values.minutes),
       rate: capacity * 0.8,
     });
@@ -85,45 +87,24 @@ try {
 
 async function measure(
   part: string,
-  options: { connections: number; seconds: number; rate?: number },
+  options: { readonly connections?: number; readonly seconds: number; readonly rate?: number },
 ): Promise<Part> {
   const latencies: number[] = [];
-  let [refused, failed, next] = [0, 0, 0];
+  let [refused, failed] = [0, 0];
   const memories: (number | undefined)[] = [];
   const watch = setInterval(async () => memories.push(await memoryOf(started?.child)), 1000);
   const say = setInterval(() => {
     const left = Math.max(0, Math.round(options.seconds - memories.length));
     process.stderr.write(`${part}: ${latencies.length} accepted, ${refused} refused, ${left} s left\n`);
   }, 10_000);
-  const result = await new Promise<autocannon.Result>((resolve, reject) => {
-    const instance = autocannon(
-      {
-        url: `${url}/v1/search`,
-        connections: options.connections,
-        duration: options.seconds,
-        timeout: 10,
-        ...(options.rate === undefined ? {} : { overallRate: Math.max(1, Math.round(options.rate)) }),
-        requests: [
-          {
-            method: 'POST',
-            path: '/v1/search',
-            headers: {
-              'content-type': 'application/json',
-              ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-            },
-            setupRequest: (request) => ({ ...request, body: bodies[next++ % bodies.length] as string }),
-          },
-        ],
-      },
-      (error, result) => (error ? reject(error) : resolve(result)),
-    );
-    // autocannon counts from the time a request should have been sent; here it counts from when it was.
-    instance.on('response', (_client, status, _bytes, milliseconds) => {
-      if (status === 200) latencies.push(milliseconds);
-      else if (status === 503 || status === 429) refused++;
-      else failed++;
-    });
-  });
+  const told = (status: number, milliseconds: number) => {
+    if (status === 200) latencies.push(milliseconds);
+    else if (status === 503 || status === 429) refused++;
+    else failed++;
+  };
+  if (options.rate === undefined)
+    failed += await asFastAsItCan(options.connections ?? 1, options.seconds, told);
+  else await evenly(options.rate, options.seconds, told);
   clearInterval(watch);
   clearInterval(say);
   latencies.sort((a, b) => a - b);
@@ -135,12 +116,90 @@ async function measure(
     accepted: latencies.length,
     acceptedASecond: latencies.length / options.seconds,
     refused,
-    failed: failed + result.errors + result.timeouts,
+    failed,
     p50: quantile(0.5) ?? Number.NaN,
     p99: quantile(0.99) ?? Number.NaN,
     memory:
       known.length < 2 ? undefined : [known[Math.floor(known.length / 10)] as number, known.at(-1) as number],
   };
+}
+
+/** @returns requests that had no answer */
+async function asFastAsItCan(
+  connections: number,
+  seconds: number,
+  told: (status: number, milliseconds: number) => void,
+): Promise<number> {
+  const result = await new Promise<autocannon.Result>((resolve, reject) => {
+    const instance = autocannon(
+      {
+        url: `${url}/v1/search`,
+        connections,
+        duration: seconds,
+        timeout: 10,
+        requests: [
+          {
+            method: 'POST',
+            path: '/v1/search',
+            headers: {
+              'content-type': 'application/json',
+              ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+            },
+            setupRequest: (asked) => ({ ...asked, body: bodies[next++ % bodies.length] as string }),
+          },
+        ],
+      },
+      (error, result) => (error ? reject(error) : resolve(result)),
+    );
+    instance.on('response', (_client, status, _bytes, milliseconds) => told(status, milliseconds));
+  });
+  return result.errors + result.timeouts;
+}
+
+/** Sends at a rate, whatever comes back. A request without an answer in ten seconds has failed (status 0). */
+async function evenly(
+  rate: number,
+  seconds: number,
+  told: (status: number, milliseconds: number) => void,
+): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1000 });
+  const open = new Set<Promise<void>>();
+  const send = () =>
+    new Promise<void>((resolve) => {
+      const startedAt = performance.now();
+      const end = (status: number) => {
+        told(status, performance.now() - startedAt);
+        resolve();
+      };
+      const sent = request(
+        `${url}/v1/search`,
+        {
+          method: 'POST',
+          agent,
+          signal: AbortSignal.timeout(10_000),
+          headers: {
+            'content-type': 'application/json',
+            ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+          },
+        },
+        (answer) => {
+          answer.resume().once('end', () => end(answer.statusCode ?? 0));
+          answer.once('error', () => end(0));
+        },
+      );
+      sent.once('error', () => end(0));
+      sent.end(bodies[next++ % bodies.length]);
+    });
+  const startedAt = performance.now();
+  for (let n = 0; n < rate * seconds; n++) {
+    const early = startedAt + (1000 * n) / rate - performance.now();
+    if (early > 1) await setTimeout(early);
+    const one = send();
+    open.add(one);
+    void one.then(() => open.delete(one));
+  }
+  await Promise.all(open);
+  agent.destroy();
 }
 
 function print({ part, rate, acceptedASecond, accepted, refused, failed, p50, p99, memory }: Part): void {
