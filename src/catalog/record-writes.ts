@@ -99,12 +99,13 @@ export async function storePictures(
   embedded: readonly EmbeddedPicture[],
 ): Promise<WriteOutcome[]> {
   const { store } = catalog;
+  // Of two of one id the later counts; the bytes of the earlier would be nobody's.
+  const last = new Map(embedded.flatMap((one) => ('record' in one ? [[one.record.id, one]] : [])));
   const records = new Map<string, StoredRecord>();
-  for (const one of embedded) {
-    if (!('record' in one)) continue;
-    const path = one.record.fields.path?.[0];
-    if (one.kept !== undefined && path !== undefined) await keepPicture(path, one.kept);
-    records.set(one.record.id, one.record);
+  for (const { record, kept } of last.values()) {
+    const path = record.fields.path?.[0];
+    if (kept !== undefined && path !== undefined) await keepPicture(path, kept);
+    records.set(record.id, record);
   }
   const before = await store.get([...records.keys()]);
   await store.upsert([...records.values()]);
