@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -165,6 +165,50 @@ describe('a live catalogue', () => {
     await writeFile(file, text);
     await new Promise((resolve) => setTimeout(resolve, 60));
     expect(await live.delete([rows[0]?.relativePath as string])).toEqual(['0.png']);
+  });
+
+  it('moves to a generation whose model comes later', async () => {
+    const { directory, rows } = await newCatalog();
+    const { live, events } = await openLive(directory);
+    const model = await writeTinyBundle(join(root, 'late'), { offset: -0.7 });
+    const late = await openEmbedder(model, { threads: 1 });
+    const description = join(directory, 'catalog.json');
+    const before = await readFile(description, 'utf8');
+    await index(directory, rows, late);
+    await late.close();
+    const published = await readFile(description, 'utf8');
+    await writeFile(description, before);
+    await until(
+      async () =>
+        (await live.refresh().then(() => live.current.catalog.description)).model.directory !== model,
+    );
+    await rename(model, `${model}-away`);
+    await writeFile(description, published);
+    await until(() => events.some(({ kind }) => kind === 'failed'));
+    await rename(`${model}-away`, model);
+    await until(() => live.current.catalog.description.model.directory === model);
+    expect(events.filter(({ kind }) => kind === 'failed')).toHaveLength(1);
+  });
+
+  it('acknowledges what it wrote while it was asked to close, whichever write that is', async () => {
+    const { directory } = await newCatalog();
+    const { live } = await openLive(directory);
+    for (let n = 0; n < 99; n++) await live.delete(['none']); // the hundredth has the store tidied
+    const last = live.delete(['0.png']);
+    await Promise.all([live.close(), expect(last).resolves.toEqual(['0.png'])]);
+  });
+
+  it('keeps the bytes of the later of two pictures of one id only', async () => {
+    const { directory } = await newCatalog();
+    const { live } = await openLive(directory);
+    const [earlier, later] = [await plainPicture([1, 2, 3]), await plainPicture([3, 2, 1])];
+    const outcomes = await live.put([
+      { id: 'twice', picture: earlier, itemId: 'a' },
+      { id: 'twice', picture: later, itemId: 'b' },
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['added', 'replaced']);
+    const files = await readdir(join(directory, 'pictures'), { recursive: true, withFileTypes: true });
+    expect(files.flatMap((file) => (file.isFile() ? [file.name] : []))).toEqual([`${sha256(later)}.png`]);
   });
 
   it('puts, changes and deletes pictures; what it acknowledged another process finds', async () => {

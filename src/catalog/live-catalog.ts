@@ -11,7 +11,7 @@
  */
 import { type Embedder, openEmbedder } from '../bundle/index.js';
 import type { ModelVariant } from '../onnx/index.js';
-import { DataError, errorMessage, type ProcessLock } from '../util/index.js';
+import { DataError, errorMessage, type ProcessLock, stopwatch } from '../util/index.js';
 import { type Catalog, openDescribed, readDescription, whileWriting } from './catalog.js';
 import { holdStore, sweepStores } from './generations.js';
 import {
@@ -63,7 +63,7 @@ export class LiveCatalog {
   #current: OpenGeneration;
   #timer: NodeJS.Timeout | undefined;
   #refreshing: Promise<boolean> | undefined;
-  #failedText = '';
+  #failed: { readonly text: string; readonly since: () => number } | undefined;
   #writes: Promise<unknown> = Promise.resolve();
   #commits = 0;
   #isClosed = false;
@@ -133,7 +133,8 @@ export class LiveCatalog {
 
   /**
    * Looks at `catalog.json` at once, and switches if it names another generation. Where that cannot be opened, the
-   * reason goes to `onEvent` once, and the one in use stays.
+   * reason goes to `onEvent` once, and the one in use stays; it is tried again from time to time, as its model may still be
+   * on its way.
    * @returns whether it switched
    */
   async refresh(): Promise<boolean> {
@@ -205,19 +206,24 @@ export class LiveCatalog {
     let text = '';
     try {
       text = (await readDescription(this.directory)).text;
-      if (text === this.#current.text || text === this.#failedText) return false;
+      if (text === this.#current.text) return false;
+      const { pollMs = 1000 } = this.#options;
+      if (text === this.#failed?.text && this.#failed.since() * 1000 < LOOKS_BETWEEN_TRIES * pollMs)
+        return false;
       const next = await openGeneration(this.directory, this.#options);
       if (this.#isWarm) await warmOrClose(next);
       const before = this.#current;
       this.#current = next;
+      this.#failed = undefined;
       this.#open.add(next);
       this.#tell({ kind: 'switched', from: before.id, to: next.id });
       this.#closeUnused();
       return true;
     } catch (error) {
       const reason = errorMessage(error);
-      if (text !== '' || reason !== this.#failedText) this.#tell({ kind: 'failed', reason });
-      this.#failedText = text === '' ? reason : text;
+      const known = this.#failed?.text;
+      this.#failed = { text: text === '' ? reason : text, since: stopwatch() };
+      if (this.#failed.text !== known) this.#tell({ kind: 'failed', reason });
       return false;
     }
   }
@@ -278,7 +284,8 @@ export class LiveCatalog {
       } finally {
         release();
       }
-      if (!(await this.refresh()) && attempt > 0)
+      await this.refresh();
+      if (this.#current === generation && attempt > 0)
         throw new DataError(
           'the catalogue has moved to another model, which cannot be opened here. See the message before this one, or start again',
           { file: this.directory },
@@ -288,6 +295,7 @@ export class LiveCatalog {
 
   /** Many small writes leave many small files. */
   #tidyUp(): void {
+    if (this.#isClosed) return; // the write that comes before is done, and is to be acknowledged
     const { generation, release } = this.acquire();
     this.#writes = this.#writes
       .catch(() => {})
@@ -296,6 +304,9 @@ export class LiveCatalog {
       .finally(release);
   }
 }
+
+/** Of `catalog.json`, between two tries to open a generation that could not be opened. */
+const LOOKS_BETWEEN_TRIES = 30;
 
 /** Writes between two compactions of the store. */
 const COMMITS_PER_FLUSH = 100;
