@@ -6,8 +6,10 @@ import { plainPicture, writeTinyBundle } from '../../test/support/tiny-bundle.js
 import { type Embedder, openEmbedder } from '../bundle/index.js';
 import type { ManifestRow } from '../data/index.js';
 import { openCatalog, openCatalogForIndexing } from './catalog.js';
-import { indexPictures } from './indexing.js';
+import { indexEntries, indexPictures } from './indexing.js';
+import { entryOfRecord } from './picture-entries.js';
 import { searchByPicture } from './search.js';
+import type { StoredRecord } from './store.js';
 
 let root = '';
 let embedder: Embedder;
@@ -110,6 +112,25 @@ describe('indexPictures', () => {
     expect(report.failures[1]?.reason).toMatch(/not a picture/);
     await writeFile(rows[6]?.path as string, await plainPicture([1, 200, 1]));
     expect(await index(catalogFolder, rows)).toMatchObject({ embedded: 1, unchanged: 10 });
+  });
+
+  it('of a store’s own records, leaves those alone that were changed or deleted since they were read', async () => {
+    const { catalogFolder, rows } = await shades();
+    await index(catalogFolder, rows.slice(0, 3));
+    const { store, close } = await openCatalog(catalogFolder);
+    const records: StoredRecord[] = [];
+    for await (const batch of store.scan({ vectors: false })) records.push(...batch);
+    const [deleted, changed, same] = records as [StoredRecord, StoredRecord, StoredRecord];
+    const [before] = await store.get([changed.id]);
+    await store.upsert([{ ...before!, fields: { ...changed.fields, hue: ['meanwhile'] } }]);
+    await store.delete([deleted.id]);
+    const entries = records.map(entryOfRecord);
+    await indexEntries({ embedder, store, entries, ofOwnRecords: true, always: true });
+    const [gone, kept, again] = await store.get([deleted.id, changed.id, same.id]);
+    expect([gone, kept?.fields.hue, again?.fields]).toEqual([undefined, ['meanwhile'], same.fields]);
+    await indexEntries({ embedder, store, entries, ofOwnRecords: true });
+    expect((await store.get([changed.id]))[0]?.fields.hue).toEqual(['meanwhile']);
+    await close();
   });
 
   it('several boxes of one picture are several records', async () => {

@@ -36,6 +36,11 @@ export interface IndexOptions {
   readonly always?: boolean;
   /** Has the store tidied when all is there. Default true. */
   readonly flush?: boolean;
+  /**
+   * The entries were made of the store's own records: one whose record was changed or deleted since is left as it is.
+   * Default false.
+   */
+  readonly ofOwnRecords?: boolean;
   /** Runs each change of the store, e.g. under a lock. Default: at once. */
   readonly write?: (change: () => Promise<void>) => Promise<void>;
 }
@@ -63,8 +68,11 @@ export async function indexEntries(
     chunkSize = 256,
     always = false,
     flush = true,
+    ofOwnRecords = false,
   } = options;
   const write = options.write ?? ((change) => change());
+  const storeRecords = (records: readonly StoredRecord[]) =>
+    write(async () => await store.upsert(ofOwnRecords ? await stillAsRead(store, records) : records));
   const entries = [...new Map(options.entries.map((entry) => [entry.id, entry])).values()];
   const failures: { id: string; reason: string }[] = [];
   let [embedded, relabelled, unchanged] = [0, 0, 0];
@@ -80,7 +88,7 @@ export async function indexEntries(
       signal?.throwIfAborted();
       const plan = await planChunk(entries.slice(start, start + chunkSize), store, { always, failures });
       unchanged += plan.unchanged;
-      if (plan.relabelled.length > 0) await write(() => store.upsert(plan.relabelled));
+      if (plan.relabelled.length > 0) await storeRecords(plan.relabelled);
       relabelled += plan.relabelled.length;
       report();
       for (const planned of plan.toEmbed) {
@@ -97,7 +105,7 @@ export async function indexEntries(
   const storeChunk = async () => {
     await storing;
     const records = waiting.splice(0, chunkSize);
-    storing = write(() => store.upsert(records));
+    storing = storeRecords(records);
     storing.catch(() => {}); // reported when it is awaited
   };
   try {
@@ -159,6 +167,16 @@ async function planChunk(
     else relabelled.push({ ...record, fields });
   });
   return { toEmbed, relabelled, unchanged };
+}
+
+/** Those whose records still have the labels that they are to be stored with. */
+async function stillAsRead(store: VectorStore, records: readonly StoredRecord[]): Promise<StoredRecord[]> {
+  const labels = store.columns.filter((name) => name !== 'content_hash');
+  const present = await store.get(records.map(({ id }) => id));
+  return records.filter(({ fields }, n) => {
+    const now = present[n];
+    return now !== undefined && haveSameFields(labels, now.fields, fields);
+  });
 }
 
 function haveSameFields(

@@ -148,6 +148,7 @@ async function index(options: IndexCatalogOptions): Promise<CatalogIndexReport> 
       ...common,
       entries: [...entries.values()],
       startProgress,
+      ofOwnRecords: data === undefined && !isOther,
       write: locked,
     });
     if (entries.size > 0 && report.failures.length === entries.size)

@@ -6,7 +6,11 @@ import { runMain } from '../../test/support/run-main.js';
 import { plainPicture, writeTinyBundle } from '../../test/support/tiny-bundle.js';
 import { shadeOf, type TinyCatalog, writeTinyCatalog } from '../../test/support/tiny-catalog.js';
 import { openEmbedder } from '../bundle/index.js';
+import type { ManifestRow } from '../data/index.js';
+import { acquireLock, type StartProgress } from '../util/index.js';
 import { type Catalog, openCatalog, openCatalogForIndexing } from './catalog.js';
+import { LiveCatalog } from './live-catalog.js';
+import { applyChange, applyRemoval, embedPictures, storePictures } from './record-writes.js';
 import { verifyCatalog } from './verification.js';
 
 let root = '';
@@ -141,6 +145,61 @@ describe('verifyCatalog', () => {
     await rename(catalog, moved);
     catalog = moved;
     await findsAndMends([['moved-picture', 'kept']]);
+  });
+
+  it('leaves alone what was written while it looked', async () => {
+    const file = join(root, 'kept.png');
+    await writeFile(file, await plainPicture([7, 70, 170]));
+    await runMain('catalog', 'add', file, '--catalog', catalog, '--id', 'kept', '--copy', '--quiet');
+    const moved = `${catalog}-moved`;
+    await rename(catalog, moved);
+    catalog = moved;
+    const [missing, changed, deleted] = tiny.rows as [ManifestRow, ManifestRow, ManifestRow];
+    await rename(missing.path, `${missing.path}.away`);
+    const before = await readFile(changed.path);
+    await writeFile(changed.path, await plainPicture([1, 2, 250]));
+    const beforeDeleted = await readFile(deleted.path);
+    await writeFile(deleted.path, await plainPicture([2, 1, 250]));
+    const writer = await LiveCatalog.open(catalog, { pollMs: 0, threads: 1 });
+    try {
+      let looked = () => {};
+      const hasLooked = new Promise<void>((resolve) => {
+        looked = resolve;
+      });
+      const startProgress: StartProgress = (label) => ({
+        update() {},
+        stop: label === 'verifying' ? looked : () => {},
+      });
+      const lock = await acquireLock(join(catalog, 'locks', 'write.lock'));
+      const verifying = verifyCatalog(catalog, { repair: true, removeMissing: true, startProgress });
+      await hasLooked;
+      // The writer's lock is the test's, so that the repair comes after these.
+      await storePictures(
+        writer.current.catalog,
+        await embedPictures(writer.current, [
+          { id: missing.relativePath, picture: await plainPicture([9, 9, 9]), itemId: 'again' },
+        ]),
+      );
+      await applyChange(writer.current.catalog, changed.relativePath, { itemId: 'changed' });
+      await applyChange(writer.current.catalog, 'kept', { itemId: 'changed' });
+      await applyRemoval(writer.current.catalog, [deleted.relativePath]);
+      await lock.release();
+      await verifying;
+    } finally {
+      await writer.close();
+      await rename(`${missing.path}.away`, missing.path);
+      await writeFile(changed.path, before);
+      await writeFile(deleted.path, beforeDeleted);
+    }
+    const ids = [missing.relativePath, changed.relativePath, 'kept', deleted.relativePath];
+    const records = await opened(({ store }) => store.get(ids));
+    expect(records.map((record) => record?.fields.item_id?.[0])).toEqual([
+      'again',
+      'changed',
+      'changed',
+      undefined,
+    ]);
+    expect(records[2]?.fields.path?.[0]).toContain(moved);
   });
 
   it('says when the store or the model is gone, and mends neither', async () => {

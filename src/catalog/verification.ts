@@ -23,7 +23,7 @@ import { indexEntries } from './indexing.js';
 import { entryOfRecord } from './picture-entries.js';
 import { isKept, keptPictures, PICTURES_FOLDER, removeKept } from './picture-files.js';
 import { applyRemoval } from './record-writes.js';
-import type { StoredRecord } from './store.js';
+import type { StoredRecord, VectorStore } from './store.js';
 import { isPostgresUrl } from './stores/postgres-url.js';
 
 /** What can be wrong. */
@@ -99,12 +99,18 @@ export async function verifyCatalog(directory: string, options: VerifyOptions = 
     await embedAgain(catalog, again, options, problems);
     if (found.moved.length > 0 && repair) {
       const { store } = catalog;
-      await whileWriting(directory, () => store.upsert(found.moved), { signal });
+      await whileWriting(directory, () => movePaths(store, found.moved), { signal });
     }
     if (found.missing.length > 0 && repair && options.removeMissing === true) {
       const open = catalog;
-      await whileWriting(directory, () => applyRemoval(open, found.missing), { signal });
-      for (const id of found.missing) problems.mended('missing-picture', id);
+      await whileWriting(
+        directory,
+        async () => applyRemoval(open, await stillAt(open.store, found.missing)),
+        {
+          signal,
+        },
+      );
+      for (const { id } of found.missing) problems.mended('missing-picture', id);
     }
     await lookAtLeftovers(directory, catalog, repair, problems);
   } catch (error) {
@@ -207,9 +213,8 @@ interface Found {
   fingerprint: string;
   /** To be embedded again, by id. */
   broken: Map<string, StoredRecord>;
-  /** With the right path. */
-  moved: StoredRecord[];
-  missing: string[];
+  moved: { id: string; from: string; to: string }[];
+  missing: { id: string; from: string }[];
 }
 
 const AT_A_TIME = 500;
@@ -233,10 +238,10 @@ async function lookAtRecords(
         print.add(id, fields.content_hash?.[0]);
         if (state?.kind === 'moved-picture') {
           problems.add('moved-picture', id, `${PROBLEM_KINDS['moved-picture']}: ${state.path}`, repair);
-          found.moved.push({ ...record, fields: { ...fields, path: [state.path] } });
+          found.moved.push({ id, from: fields.path?.[0] ?? id, to: state.path });
         } else if (state !== undefined) {
           problems.add(state.kind, id, `${PROBLEM_KINDS[state.kind]}: ${state.path}`);
-          if (state.kind === 'missing-picture') found.missing.push(id);
+          if (state.kind === 'missing-picture') found.missing.push({ id, from: state.path });
           else found.broken.set(id, record);
         }
         const wrong = wrongPart(layout, record.vector);
@@ -251,6 +256,24 @@ async function lookAtRecords(
     bar.stop();
   }
   return { ...found, fingerprint: print.digest() };
+}
+
+/** Writes go on while a catalogue is looked at: what is mended is the record as it is by now, if it still is at its place. */
+async function movePaths(store: VectorStore, moved: Found['moved']): Promise<void> {
+  const records = await store.get(moved.map(({ id }) => id));
+  await store.upsert(
+    records.flatMap((record, n) => {
+      const { from, to } = moved[n] as Found['moved'][number];
+      if (record === undefined || (record.fields.path?.[0] ?? record.id) !== from) return [];
+      return [{ ...record, fields: { ...record.fields, path: [to] } }];
+    }),
+  );
+}
+
+/** Ids of the records that nobody has given another picture since. */
+async function stillAt(store: VectorStore, missing: Found['missing']): Promise<string[]> {
+  const records = await store.get(missing.map(({ id }) => id));
+  return missing.flatMap(({ id, from }, n) => ((records[n]?.fields.path?.[0] ?? id) === from ? [id] : []));
 }
 
 async function pictureState(
@@ -329,7 +352,7 @@ async function embedAgain(
       const write = (change: () => Promise<unknown>) =>
         whileWriting(directory, async () => void (await change()), { signal });
       const entries = broken.map(entryOfRecord);
-      const common = { embedder, store, signal, startProgress, write, always: true };
+      const common = { embedder, store, signal, startProgress, write, always: true, ofOwnRecords: true };
       const { failures } = await indexEntries({ ...common, entries });
       const failed = new Map(failures.map(({ id, reason }) => [id, reason]));
       for (const { id } of broken)
