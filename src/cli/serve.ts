@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
-import { LiveCatalog } from '../catalog/index.js';
+import { catalogFolder, LiveCatalog } from '../catalog/index.js';
 import {
   buildServer,
   defaultKeysPath,
@@ -13,7 +13,15 @@ import {
   type LogOptions,
 } from '../server/index.js';
 import { CliError, DataError, errorMessage, stopwatch } from '../util/index.js';
-import { nonNegativeInteger, positiveInteger, repeated, wholeNumber } from './options.js';
+import {
+  hostName,
+  nonNegativeInteger,
+  origin,
+  positiveInteger,
+  repeated,
+  repeatedAs,
+  wholeNumber,
+} from './options.js';
 
 export interface ServeOptions {
   catalog: string;
@@ -60,13 +68,17 @@ export function serveCommand(): Command {
     .option(
       '--url-host <name>',
       'with --allow-url: only from this host and those below it (may be given again)',
-      repeated,
+      repeatedAs(hostName),
     )
-    .option('--cors <origin>', 'let pages of this origin call the API (may be given again)', repeated)
+    .option(
+      '--cors <origin>',
+      'let pages of this origin call the API (may be given again)',
+      repeatedAs(origin),
+    )
     .option(
       '--host-name <name>',
       'a name that this machine is reached by, beside localhost (may be given again)',
-      repeated,
+      repeatedAs(hostName),
     )
     .option(
       '--trust-proxy <address>',
@@ -122,11 +134,14 @@ export async function serve(options: ServeOptions): Promise<void> {
       ...(options.readOnly === true || options.audit === false
         ? {}
         : {
-            audit: typeof options.audit === 'string' ? options.audit : join(catalog.directory, 'audit.jsonl'),
+            audit:
+              typeof options.audit === 'string'
+                ? options.audit
+                : join(catalogFolder(catalog.directory), 'audit.jsonl'),
           }),
       ...(options.trustProxy === undefined ? {} : { trustedProxies: options.trustProxy }),
       ...(isLoopback(host) || options.hostName !== undefined
-        ? { hosts: [...LOOPBACK_NAMES, ...(options.hostName ?? [])].map((name) => name.toLowerCase()) }
+        ? { hosts: [...LOOPBACK_NAMES, ...(options.hostName ?? [])] }
         : {}),
     });
     const stopped = untilAsked();
