@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
@@ -138,6 +138,7 @@ describe('reading the catalogue', () => {
       itemId: 'blue-3',
       attributes: { hue: ['blue'], price: ['23'] },
     });
+    const path = tiny.rows.find(({ relativePath }) => relativePath === 'pictures/blue 3.png')?.path as string;
     const original = await server.inject(`${url}/image`);
     expect(original.headers['content-type']).toBe('image/png');
     expect(original.rawPayload).toEqual(
@@ -150,6 +151,14 @@ describe('reading the catalogue', () => {
       headers: { 'if-none-match': String(small.headers.etag) },
     });
     expect([again.statusCode, again.body]).toEqual([304, '']);
+    await rename(path, `${path}.away`);
+    try {
+      const gone = await server.inject(`${url}/image`);
+      expect(gone.statusCode).toBe(422);
+      expect([gone.headers.etag, gone.headers['cache-control']]).toEqual([undefined, undefined]);
+    } finally {
+      await rename(`${path}.away`, path);
+    }
   });
 
   it('describes the catalogue', async () => {

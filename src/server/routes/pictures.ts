@@ -84,15 +84,21 @@ export function pictureRoutes(server: Server, shared: ServerContext): void {
         const { width } = request.query;
         const record = await requireRecord(context, request.params.id);
         const hash = record.fields.content_hash?.[0];
-        if (hash !== undefined) {
-          const tag = `"${hash.slice(0, 24)}-${width ?? 'original'}"`;
-          reply
-            .header('etag', tag)
-            .header('cache-control', 'private, max-age=60, stale-while-revalidate=86400');
-          if (request.headers['if-none-match'] === tag) return reply.code(304).send();
-        }
+        const caching =
+          hash === undefined
+            ? undefined
+            : {
+                etag: `"${hash.slice(0, 24)}-${width ?? 'original'}"`,
+                'cache-control': 'private, max-age=60, stale-while-revalidate=86400',
+              };
+        if (caching !== undefined && request.headers['if-none-match'] === caching.etag)
+          return reply.code(304).headers(caching).send();
         const { bytes, type } = await context.images.image(record, width);
-        return reply.type(type).send(bytes);
+        // Not before: the problem of a picture that is gone must not be kept in its place.
+        return reply
+          .headers(caching ?? {})
+          .type(type)
+          .send(bytes);
       }),
   );
 
