@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { acquireLock, lockHolder, millisecondsSince, type ProcessLock } from '../util/index.js';
+import { isPostgresUrl } from './stores/postgres-url.js';
 
 /** How the folders of stores are called: this and the first 16 digits of the model's hash. */
 export const STORE_PREFIX = 'vectors-';
@@ -16,18 +17,23 @@ export const GRACE_MS = 600_000;
 
 /**
  * Says that this process reads a store, until it is released or the process ends.
- * Where the catalogue cannot be written, nothing is said.
+ * Where the catalogue cannot be written, or is in a database, nothing is said.
  */
 export async function holdStore(directory: string, store: string): Promise<ProcessLock> {
+  if (isPostgresUrl(directory)) return NO_LOCK;
   const file = join(directory, LOCKS, `${store}.${randomBytes(6).toString('hex')}${READER}`);
-  return await acquireLock(file).catch(() => ({ async handTo() {}, async release() {} }));
+  return await acquireLock(file).catch(() => NO_LOCK);
 }
 
 /** What becomes of a store that is not the catalogue's own. */
 export type StoreFate = 'read' | 'recent' | 'unused';
 
-/** The stores beside the one that the catalogue uses: `read` by a process, replaced only a moment ago, or of no use. */
+/**
+ * The stores beside the one that the catalogue uses: `read` by a process, replaced only a moment ago, or of no use. None of a
+ * catalogue in a database.
+ */
 export async function otherStores(directory: string): Promise<{ store: string; fate: StoreFate }[]> {
+  if (isPostgresUrl(directory)) return [];
   const { store: current, previous } = JSON.parse(
     await readFile(join(directory, 'catalog.json'), 'utf8'),
   ) as {
@@ -65,6 +71,7 @@ export async function sweepStores(
 
 // --- internal ---
 
+const NO_LOCK: ProcessLock = { async handTo() {}, async release() {} };
 const LOCKS = 'locks';
 const READER = '.reader';
 

@@ -1,6 +1,7 @@
 export * from './catalog.js';
 export type { CatalogCalibration } from './catalog-calibration.js';
 export * from './catalog-export.js';
+export { catalogFolder } from './catalog-folder.js';
 export * from './catalog-map.js';
 export {
   Certainty,

@@ -7,8 +7,9 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { sniffContent } from '../data/index.js';
 import { DataError, sha256, writeFileAtomic } from '../util/index.js';
+import { catalogFolder } from './catalog-folder.js';
 
-/** The folder inside the catalogue. */
+/** The folder inside that of the catalogue. */
 export const PICTURES_FOLDER = 'pictures';
 
 /**
@@ -25,7 +26,10 @@ export function keptPicture(
   if (!content.readable) throw new DataError(`is ${content.description}, not a picture`, { file: name });
   const hash = sha256(bytes);
   const extension = EXTENSIONS[content.format];
-  return { path: resolve(directory, PICTURES_FOLDER, hash.slice(0, 2), `${hash}.${extension}`), hash };
+  return {
+    path: resolve(catalogFolder(directory), PICTURES_FOLDER, hash.slice(0, 2), `${hash}.${extension}`),
+    hash,
+  };
 }
 
 /** Stores the bytes of `keptPicture`, synced to the disk. A file that is there is kept. */
@@ -39,7 +43,7 @@ export async function keepPicture(path: string, bytes: Uint8Array): Promise<void
 
 /** Whether a path is that of a picture which the catalogue keeps. */
 export function isKept(directory: string, path: string): boolean {
-  const inside = relative(resolve(directory, PICTURES_FOLDER), path);
+  const inside = relative(resolve(catalogFolder(directory), PICTURES_FOLDER), path);
   return inside !== '' && !inside.startsWith('..') && /^[0-9a-f]{2}[\\/][0-9a-f]{64}\.\w+$/.test(inside);
 }
 
@@ -50,7 +54,7 @@ export async function removeKept(path: string): Promise<void> {
 
 /** The absolute paths of all that is in the folder of kept pictures. */
 export async function keptPictures(directory: string): Promise<string[]> {
-  const folder = resolve(directory, PICTURES_FOLDER);
+  const folder = resolve(catalogFolder(directory), PICTURES_FOLDER);
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   return entries
     .filter((entry) => entry.isFile())

@@ -9,7 +9,7 @@ import multipart from '@fastify/multipart';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import { type Embedder, type Explainer, openExplainer } from '../bundle/index.js';
-import type { Generation, LiveCatalog } from '../catalog/index.js';
+import { catalogFolder, type Generation, type LiveCatalog } from '../catalog/index.js';
 import { addAccess } from './access/access.js';
 import { AuditLog, auditWrites } from './access/audit-log.js';
 import type { KeyRing } from './access/key-ring.js';
@@ -129,7 +129,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     queue: new ModelQueue({ concurrent: limits.concurrentEmbeddings, waiting: limits.queuedEmbeddings }),
     admission: new Admission(limits.searches),
     images: new ImageMaker({ maximumPixels: limits.picturePixels }),
-    feedback: once(() => FeedbackLog.open(live.directory)),
+    feedback: once(() => FeedbackLog.open(catalogFolder(live.directory))),
     limits,
     metrics,
     audit: options.audit === undefined ? undefined : new AuditLog(options.audit),

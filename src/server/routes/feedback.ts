@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type PictureSource, sourceParts } from '../../bundle/index.js';
+import { catalogFolder } from '../../catalog/index.js';
 import {
   decodePicture,
   processPicture,
@@ -139,7 +140,7 @@ export function feedbackRoutes(server: Server, shared: ServerContext): void {
         const { id, path } = entry.query;
         const record =
           id === undefined
-            ? { id: entry.key, fields: { path: [join(context.catalog.directory, path)] } }
+            ? { id: entry.key, fields: { path: [join(catalogFolder(context.catalog.directory), path)] } }
             : await requireRecord(context, id);
         const { bytes, type } = await context.images.image(record, request.query.width);
         return reply.type(type).header('cache-control', 'private, max-age=60').send(bytes);
