@@ -10,7 +10,7 @@ import type { ImageMaker } from './images.js';
 import type { Metrics } from './metrics.js';
 import type { ModelQueue } from './model-queue.js';
 import type { RemoteOptions } from './remote-picture.js';
-import type { Admission } from './shedding.js';
+import type { Admission, HeldBytes } from './shedding.js';
 
 /** Bounds on what a client can make the server do. */
 export interface Limits {
@@ -27,7 +27,7 @@ export interface Limits {
   readonly queuedEmbeddings: number;
   /** Searches under way at a time; more are answered with 503, and then fewer may be, so that these are quick. Default 32. */
   readonly searches: number;
-  /** Bytes of all bodies that are read or worked on at a time; more are answered with 503. Default 500 MB. */
+  /** Bytes of all bodies, and of pictures by URL, that are read or worked on at a time; more are answered with 503. Default 500 MB. */
   readonly bodyBytes: number;
   /** Milliseconds for a request to arrive, and again for its answer. Default 60,000. */
   readonly requestTimeoutMs: number;
@@ -59,6 +59,8 @@ export interface ServerContext {
   readonly queue: ModelQueue;
   /** For searches, before their bodies are read. */
   readonly admission: Admission;
+  /** Of bodies, and of pictures that are fetched. */
+  readonly bytes: HeldBytes;
   readonly images: ImageMaker;
   /** Read when it is first asked for. */
   readonly feedback: () => Promise<FeedbackLog>;
@@ -82,6 +84,8 @@ export interface RequestContext extends ServerContext {
   readonly explainer: () => Promise<Explainer>;
   /** The uploaded file. */
   readonly upload: Uint8Array | undefined;
+  /** Counts bytes that came from elsewhere to the request. @throws HttpError `too-busy` */
+  readonly hold: (bytes: number) => void;
   /** Aborted when the client goes away, or the answer takes too long. */
   readonly signal: AbortSignal;
 }

@@ -17,6 +17,7 @@ beforeAll(async () => {
   web = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://x');
     if (pathname === '/picture') response.end(picture);
+    else if (pathname === '/padded') response.end(Buffer.concat([picture, Buffer.alloc(80_000)]));
     else if (pathname === '/text') response.end('<svg xmlns="http://www.w3.org/2000/svg"/>');
     else if (pathname === '/large') {
       response.writeHead(200);
@@ -196,6 +197,23 @@ describe('a server that allows URLs', () => {
   it('passes nothing on that is no picture', async () => {
     const shown = await tiny.server.inject(`/v1/remote-picture?url=${encodeURIComponent(`${origin}/text`)}`);
     expect([shown.statusCode, shown.json().code]).toEqual([422, 'unreadable-picture']);
+  });
+
+  it('holds no more bytes of all its requests than it is allowed', async () => {
+    const small = await openTinyServer({ allowUrls: { allows }, limits: { bodyBytes: 250_000 } });
+    const search = async (pictures: number) => {
+      const examples = Array.from({ length: pictures }, () => ({ url: `${origin}/padded` }));
+      const answer = await small.server.inject({ method: 'POST', url: '/v1/search', payload: { examples } });
+      return answer.json().code ?? answer.statusCode;
+    };
+    try {
+      // What was held is free again when a request is over.
+      for (let n = 0; n < 3; n++) expect(await search(2)).toBe(200);
+      expect(await search(8)).toBe('too-busy');
+      expect(await search(2)).toBe(200);
+    } finally {
+      await small.close();
+    }
   });
 
   it('is off by default', async () => {

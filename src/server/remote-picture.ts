@@ -15,6 +15,8 @@ export interface RemoteOptions {
   readonly signal: AbortSignal;
   /** Milliseconds for all of it. Default 10,000. */
   readonly timeoutMs?: number;
+  /** Told of bytes as they come; what it throws ends the fetch. */
+  readonly onBytes?: (bytes: number) => void;
   /** Only these hosts and those below them. Default: all that are public. */
   readonly hosts?: readonly string[] | undefined;
   /** Whether an address may be connected to. Default: `isPublicAddress`. For tests, whose servers are on this machine. */
@@ -49,7 +51,7 @@ export async function fetchPicture(url: string, options: RemoteOptions): Promise
         response.destroy();
         throw new HttpError('unreachable-url', 'the URL answered with a compressed body');
       }
-      return await readAll(response, options.maximumBytes);
+      return await readAll(response, options);
     }
     throw new HttpError('unreachable-url', `the URL led to more than ${MAXIMUM_REDIRECTS} others`);
   } catch (error) {
@@ -114,7 +116,10 @@ function ask(
   });
 }
 
-async function readAll(response: IncomingMessage, maximumBytes: number): Promise<Uint8Array> {
+async function readAll(
+  response: IncomingMessage,
+  { maximumBytes, onBytes }: RemoteOptions,
+): Promise<Uint8Array> {
   const tooLarge = () =>
     new HttpError(
       'too-large',
@@ -127,6 +132,7 @@ async function readAll(response: IncomingMessage, maximumBytes: number): Promise
     for await (const chunk of response) {
       bytes += (chunk as Buffer).length;
       if (bytes > maximumBytes) throw tooLarge();
+      onBytes?.((chunk as Buffer).length);
       chunks.push(chunk as Buffer);
     }
     return Buffer.concat(chunks);

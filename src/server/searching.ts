@@ -84,10 +84,10 @@ export async function toPictureSource(context: RequestContext, example: Example)
 
 /** The picture behind a URL. @throws HttpError `url-not-allowed`, `unreachable-url`, `too-large` */
 export async function remotePicture(context: RequestContext, url: string): Promise<Uint8Array> {
-  const { remote, limits, signal } = context;
+  const { remote, limits, signal, hold } = context;
   if (remote === undefined)
     throw new HttpError('url-not-allowed', 'the server does not fetch pictures. Send the picture itself');
-  return await fetchPicture(url, { ...remote, maximumBytes: limits.pictureBytes, signal });
+  return await fetchPicture(url, { ...remote, maximumBytes: limits.pictureBytes, signal, onBytes: hold });
 }
 
 /** @throws HttpError `read-only` */

@@ -42,7 +42,7 @@ import { pictureRoutes } from './routes/pictures.js';
 import { remoteRoutes } from './routes/remote.js';
 import { searchRoutes } from './routes/search.js';
 import { writeRoutes } from './routes/writes.js';
-import { Admission, shedEarly } from './shedding.js';
+import { Admission, HeldBytes, shedEarly } from './shedding.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -101,6 +101,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     generation: generation.id,
     explainer: explainerOf(generation),
     upload: uploadOf(request),
+    hold: (bytes) => context.bytes.hold(request, bytes),
     signal: signalOf(request),
   });
   const metrics = createMetrics();
@@ -128,6 +129,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     live,
     queue: new ModelQueue({ concurrent: limits.concurrentEmbeddings, waiting: limits.queuedEmbeddings }),
     admission: new Admission(limits.searches),
+    bytes: new HeldBytes(limits.bodyBytes),
     images: new ImageMaker({ maximumPixels: limits.picturePixels }),
     feedback: once(() => FeedbackLog.open(catalogFolder(live.directory))),
     limits,

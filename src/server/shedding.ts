@@ -7,6 +7,7 @@
  * alone, and one more otherwise: it settles, between 2 and `maximum`, where those that are accepted are quick, and goes up
  * again when the rush is over. (After the gradient limits of Netflix's concurrency-limits.)
  */
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { stopwatch } from '../util/index.js';
 import { operationOf } from './access/scopes.js';
 import type { Server, ServerContext } from './context.js';
@@ -72,30 +73,61 @@ export class Admission {
   }
 }
 
+/** Bytes that requests bring into memory, each counted until its answer is over. */
+export class HeldBytes {
+  readonly #maximum: number;
+  #held = 0;
+  readonly #shares = new WeakMap<FastifyRequest, { bytes: number; isOver: boolean }>();
+
+  /** @param maximum of all requests together; what comes alone may be more */
+  constructor(maximum: number) {
+    this.#maximum = maximum;
+  }
+
+  get held(): number {
+    return this.#held;
+  }
+
+  /** To be called before the first `hold` of a request. */
+  begin(request: FastifyRequest, reply: FastifyReply): void {
+    const share = { bytes: 0, isOver: false };
+    this.#shares.set(request, share);
+    reply.raw.once('close', () => {
+      this.#held -= share.bytes;
+      share.isOver = true;
+    });
+  }
+
+  /** @throws HttpError `too-busy`; `client-closed` when the request has been answered */
+  hold(request: FastifyRequest, bytes: number): void {
+    const share = this.#shares.get(request);
+    if (share === undefined) throw new Error('internal: the bytes are of no request');
+    if (share.isOver) throw new HttpError('client-closed', 'the request is over');
+    if (this.#held > 0 && this.#held + bytes > this.#maximum)
+      throw new HttpError('too-busy', 'too many bytes of requests are being read. Try again', {
+        headers: { 'retry-after': '2' },
+      });
+    this.#held += bytes;
+    share.bytes += bytes;
+  }
+}
+
 /** Adds the checks to all requests. */
 export function shedEarly(server: Server, context: ServerContext): void {
-  const { queue, limits, admission } = context;
-  let held = 0;
+  const { queue, limits, admission, bytes: held } = context;
   server.addHook('onRequest', async (request, reply) => {
+    held.begin(request, reply);
     const operation = operationOf(request);
     // What streams is read as fast as it is worked on.
     if (operation === undefined || operation === 'bulk') return;
     const bytes = bodyBytes(request.headers, limits.pictureBytes);
     if (bytes > PICTURE_BYTES && WITH_MODEL.has(operation)) queue.requireRoom();
-    if (held > 0 && held + bytes > limits.bodyBytes)
-      throw new HttpError('too-busy', 'too many bytes of requests are being read. Try again', {
-        headers: { 'retry-after': '2' },
-      });
+    if (bytes > 0) held.hold(request, bytes);
     if (SEARCHES.has(operation)) {
       const leave = admission.enter();
       const clock = stopwatch();
       reply.raw.once('close', () => leave(reply.statusCode === 200 ? clock() * 1000 : undefined));
     }
-    if (bytes === 0) return;
-    held += bytes;
-    reply.raw.once('close', () => {
-      held -= bytes;
-    });
   });
 }
 
