@@ -102,7 +102,7 @@ export async function processPicture<T>(
     throw fail(
       error instanceof DataError
         ? message
-        : explainFailure(format, message, { maximumPixels, timeoutSeconds }),
+        : explainFailure(format, bytes, message, { maximumPixels, timeoutSeconds }),
       error,
     );
   }
@@ -171,7 +171,8 @@ const megabytes = (bytes: number) => Math.ceil(bytes / 1e6);
 
 /** One sentence for what the decoder says, whose own words differ by format and are sometimes "Unknown error". */
 function explainFailure(
-  format: string,
+  format: PictureFormat,
+  bytes: Uint8Array,
   message: string,
   { maximumPixels, timeoutSeconds }: { maximumPixels: number; timeoutSeconds: number },
 ): string {
@@ -180,13 +181,31 @@ function explainFailure(
     return `takes too long: at most ${timeoutSeconds} seconds are spent on decoding. Scale it down`;
   const detail = (message.replace(DECODER_PREFIXES, '').split(/ Vips\w*: /)[0] ?? '').trim().slice(0, 160);
   const words = detail === '' ? '' : ` (${detail})`;
-  if (
-    /premature|truncated|unexpected end|end of (file|data|stream)|not enough|out of data|EOF/i.test(message)
-  ) {
-    return `is a truncated ${format}${words}`;
-  }
+  const isTruncated =
+    isCutOff(format, bytes) ||
+    /premature|truncated|unexpected end|end of (file|data|stream)|not enough|out of data|EOF/i.test(message);
+  if (isTruncated) return `is a truncated ${format}${words}`;
   return `is a corrupt ${format}${words}`;
 }
 
 const DECODER_PREFIXES =
-  /^(Input buffer (has corrupt header|contains[^:]*): ?)?(Warning treated as error due to failOn setting )?(Vips\w*: )?/i;
+  /^(Input buffer (has corrupt header|contains[^:]*): ?)?(Warning treated as error due to failOn setting ?)?(Vips\w*: )?/i;
+
+/**
+ * Whether a picture's own end is missing. The decoder keeps its words for the whole process, so those of one picture may
+ * be lost while another is decoded.
+ */
+function isCutOff(format: PictureFormat, bytes: Uint8Array): boolean {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const tail = buffer.subarray(-TAIL_BYTES);
+  if (format === 'JPEG') return !tail.includes(JPEG_END);
+  if (format === 'PNG') return !tail.includes('IEND', 0, 'latin1');
+  if (format === 'GIF') return !tail.includes(GIF_END);
+  if (format === 'WebP') return buffer.length >= 8 && buffer.readUInt32LE(4) + 8 > buffer.length;
+  return false;
+}
+
+/** Some writers put bytes after the end. */
+const TAIL_BYTES = 4096;
+const JPEG_END = Buffer.from([0xff, 0xd9]);
+const GIF_END = 0x3b;
