@@ -304,6 +304,16 @@ describe('a live catalogue', () => {
     expect(hits[0]?.score).toBeCloseTo(1, 4);
   });
 
+  it('closes what it had before another model as well', async () => {
+    const { directory, rows } = await newCatalog();
+    const { live, events } = await openLive(directory, { pollMs: 0 });
+    await index(directory, rows, models.second);
+    await live.refresh();
+    await live.close();
+    expect(events.map(({ kind }) => kind)).toEqual(['switched', 'closed']);
+    expect(await readdir(join(directory, 'locks'))).toEqual([]);
+  });
+
   it('closes when the last request is done, and refuses later ones', async () => {
     const { directory } = await newCatalog();
     const { live } = await openLive(directory);

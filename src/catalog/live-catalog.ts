@@ -69,6 +69,8 @@ export class LiveCatalog {
   #isClosed = false;
   #isWarm = false;
   readonly #open = new Set<OpenGeneration>();
+  /** Of generations that are not in use any more. */
+  readonly #closing = new Set<Promise<void>>();
 
   private constructor(directory: string, first: OpenGeneration, options: LiveCatalogOptions) {
     this.directory = directory;
@@ -196,7 +198,7 @@ export class LiveCatalog {
     await this.#writes.catch(() => {});
     while ([...this.#open].some(({ users }) => users > 0))
       await new Promise((resolve) => setTimeout(resolve, 5));
-    await Promise.all([...this.#open].map((generation) => generation.close()));
+    await Promise.all([...this.#closing, ...[...this.#open].map((generation) => generation.close())]);
   }
 
   // --- internal ---
@@ -233,14 +235,16 @@ export class LiveCatalog {
       if (generation === this.#current || generation.users > 0 || this.#isClosed) continue;
       this.#open.delete(generation);
       const store = generation.catalog.description.store;
-      generation
+      const closing: Promise<void> = generation
         .close()
         .then(async () => {
           this.#tell({ kind: 'closed', generation: generation.id });
           if (store !== this.#current.catalog.description.store)
             await sweepStores(this.directory, { only: store });
         })
-        .catch((error) => this.#tell({ kind: 'failed', reason: errorMessage(error) }));
+        .catch((error) => this.#tell({ kind: 'failed', reason: errorMessage(error) }))
+        .finally(() => this.#closing.delete(closing));
+      this.#closing.add(closing);
     }
   }
 
