@@ -93,8 +93,9 @@ export async function findNearCopies(
           if (across !== 'both' && (items[a] === items[b]) !== (across === 'same')) continue;
           total++;
           found.push({ a, b, similarity });
+          // In between too: a low threshold has a block give millions.
+          if (found.length >= MOST_AT_A_TIME + 2 * limit) best();
         }
-      if (found.length > 4 * limit) best();
       bar.update(start + count);
     }
   } finally {
@@ -116,3 +117,5 @@ export async function findNearCopies(
 
 /** Rows at a time: 256 · 100,000 similarities are 100 MB. */
 const BLOCK = 256;
+/** Pairs beyond those wanted that are gathered before the best are chosen. */
+const MOST_AT_A_TIME = 10_000;
