@@ -310,7 +310,8 @@ describe('search: facets and checks', () => {
   });
 
   it.each([
-    [{ limit: 0 }, /limit must be a whole number from 1 on/],
+    [{ limit: 0 }, /limit must be a whole number from 1 to 10000/],
+    [{ limit: 10_001 }, /limit must be a whole number from 1 to 10000, got 10001/],
     [{ diversity: 2 }, /diversity must be from 0 to 1/],
     [{ granularity: -1 }, /granularity must be from 0 to 1/],
     [{ diversity: 0.1, sort: { column: 'price' } }, /sort must stand alone/],

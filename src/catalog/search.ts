@@ -26,7 +26,7 @@ import {
 } from './filter.js';
 import { type Findings, type Found, likelyFindings, storeFindings } from './findings.js';
 import { readCursor, writeCursor } from './ordering.js';
-import { takePage } from './pages.js';
+import { PAGING_DEPTH, takePage } from './pages.js';
 import {
   type AttributePrediction,
   combineExamples,
@@ -46,7 +46,7 @@ export interface SearchRequest {
   readonly examples: readonly Example[];
   /** γ from 0, the same item, to 1, the same kind. Default 0. */
   readonly granularity?: number;
-  /** Hits a page, from 1. Default 10. */
+  /** Hits a page, from 1 to `PAGING_DEPTH`. Default 10. */
   readonly limit?: number;
   /** Of the page before; default: the first page. */
   readonly cursor?: string | undefined;
@@ -281,8 +281,10 @@ function checkRequest(
     Pick<SearchRequest, 'sort'>,
 ): void {
   const { limit, diversity, sort, facets, filter } = request;
-  if (!Number.isInteger(limit) || limit < 1)
-    throw new DataError(`search: limit must be a whole number from 1 on, got ${limit}`);
+  if (!Number.isInteger(limit) || limit < 1 || limit > PAGING_DEPTH)
+    throw new DataError(
+      `search: limit must be a whole number from 1 to ${PAGING_DEPTH}, got ${limit}. Pages reach no deeper`,
+    );
   if (!(diversity >= 0 && diversity <= 1))
     throw new DataError(`search: diversity must be from 0 to 1, got ${diversity}`);
   if (sort !== undefined && diversity > 0)

@@ -60,6 +60,8 @@ describe('semblance catalog stats and list', () => {
     const rest = await run('list', '--filter', 'hue=red', '--after', page.next, '--ids');
     expect(rest).toBe('pictures/red 3.png\npictures/red 4.png\n');
     expect(await run('list', '--filter', 'hue=red')).toMatch(/5 of 5/);
+    const all = JSON.parse(await run('list', '--filter', 'hue=red', '--limit', '5', '--json'));
+    expect([all.pictures.length, all.next]).toEqual([5, null]);
   });
 });
 
@@ -91,6 +93,14 @@ describe('semblance catalog add and remove', () => {
       stdout: expect.stringMatching(/0 added, 1 replaced, 1 not added/),
     });
     expect(failed.stderr).toMatch(/bad\.png.*not a picture/);
+  });
+
+  it('shows names without what would steer the terminal', async () => {
+    const file = join(root, 'plain.png');
+    await writeFile(file, await plainPicture([9, 8, 7]));
+    await run('add', file, '--id', 'a\u001b[2J\u009b', '--item', 'x\u0007', '--quiet');
+    const shown = await run('list', '--filter', 'path=*');
+    expect(shown).not.toMatch(/(?!\n)\p{Cc}/u);
   });
 
   it('removes by id and by filter, after asking, and the kept picture with its last record', async () => {

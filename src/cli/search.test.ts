@@ -103,7 +103,7 @@ describe('semblance index, then search', () => {
   it.each([
     [['--granularity', 'kind'], CliError, /search --granularity: must be item, look, category or a number/],
     [['--granularity', '1.1'], CliError, /got '1.1'/],
-    [['-k', '0'], CommanderError, /whole number from 1 on/],
+    [['-k', '0'], CommanderError, /whole number from 1 to 10000/],
     [['--filter', 'hue'], CliError, /must read column=value/],
     [['--filter', 'colour=red'], DataError, /no column 'colour'. Choose from: path, item_id/],
     [['--catalog', 'nowhere'], DataError, /nowhere: there is no catalogue/],

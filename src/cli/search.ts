@@ -8,6 +8,7 @@ import {
   type Example,
   FILTER_HELP,
   openCatalog,
+  PAGING_DEPTH,
   parseFilter,
   recordPicture,
   type SearchHit,
@@ -18,7 +19,8 @@ import {
 import type { Region } from '../data/index.js';
 import { GRANULARITY_NAMES, type LevelName, parseGranularity } from '../granularity/index.js';
 import { CliError, errorMessage } from '../util/index.js';
-import { positiveInteger, repeated } from './options.js';
+import { positiveInteger, repeated, wholeNumber } from './options.js';
+import { printable } from './printable.js';
 import { BOX_HELP, boxOption } from './regions.js';
 
 interface Options {
@@ -81,7 +83,7 @@ export function searchCommand(): Command {
     .option('--sort <column>', 'order the best by a column; column:descending for the other way round')
     .option('--facet <column>', 'count the values of a column over the best', repeated)
     .option('--cursor <text>', 'the next page: the cursor that the page before ended with')
-    .option('-k <count>', 'how many pictures', positiveInteger, 10)
+    .option('-k <count>', `how many pictures, ${PAGING_DEPTH} at most`, wholeNumber(1, PAGING_DEPTH), 10)
     .option('--model <folder>', 'the model bundle (default: the one the catalogue was made with)')
     .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
     .option('--json', 'print the hits as JSON, with the parts of each score and all attributes')
@@ -242,11 +244,6 @@ function likelihood({ probabilities, level }: SearchHit): string[] {
 function percent(probability: number): string {
   if (probability < 0.005) return '<1';
   return probability > 0.995 ? '>99' : String(Math.round(100 * probability));
-}
-
-/** Control characters in names must not reach the terminal. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
 }
 
 const LONGEST_CELL = 48;

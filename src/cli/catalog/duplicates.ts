@@ -12,6 +12,7 @@ import { runtimeProducts } from '../../evaluation/index.js';
 import { silentProgress, streamProgress, writeFileAtomic } from '../../util/index.js';
 import { interruptible } from '../interruption.js';
 import { positiveInteger, repeated } from '../options.js';
+import { printable } from '../printable.js';
 import { copiesSheet } from './copies-sheet.js';
 
 interface Options {
@@ -119,7 +120,7 @@ function table(pairs: readonly NearCopies[]): string {
     const names = isSameItem
       ? `same: ${a.fields.item_id?.[0] ?? ''}`
       : `${a.fields.item_id?.[0] ?? ''} ≠ ${b.fields.item_id?.[0] ?? ''}`;
-    output.push([similarity.toFixed(4), names, a.id, b.id]);
+    output.push([similarity.toFixed(4), names, a.id, b.id].map((cell) => printable(cell)));
   }
   return output.toString();
 }

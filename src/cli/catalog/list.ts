@@ -10,6 +10,7 @@ import {
   type StoredRecord,
 } from '../../catalog/index.js';
 import { positiveInteger, repeated } from '../options.js';
+import { printable } from '../printable.js';
 
 interface Options {
   catalog: string;
@@ -46,10 +47,11 @@ async function run(options: Options): Promise<void> {
   try {
     const { store, description } = catalog;
     const total = await store.count(filter);
-    const found: StoredRecord[] = [];
-    const scan = { vectors: false, filter, limit, ...(after === undefined ? {} : { after }) };
-    for await (const records of store.scan(scan)) found.push(...records);
-    const last = found.length === limit ? found.at(-1)?.id : undefined;
+    const reached: StoredRecord[] = [];
+    const scan = { vectors: false, filter, limit: limit + 1, ...(after === undefined ? {} : { after }) };
+    for await (const records of store.scan(scan)) reached.push(...records);
+    const found = reached.slice(0, limit);
+    const last = reached.length > limit ? found.at(-1)?.id : undefined;
     if (options.json) {
       const pictures = found.map(({ id, fields }) => ({ id, ...fields }));
       process.stdout.write(`${JSON.stringify({ total, pictures, next: last ?? null }, null, 2)}\n`);
@@ -68,6 +70,10 @@ function table(columns: readonly string[], records: readonly StoredRecord[]): st
   );
   const output = new CliTable({ head: ['id', ...shown], style: { head: [], border: [], compact: true } });
   for (const { id, fields } of records)
-    output.push([id, ...shown.map((name) => (fields[name] ?? []).join(', ').slice(0, 40))]);
+    output.push(
+      [id, ...shown.map((name) => (fields[name] ?? []).join(', ').slice(0, 40))].map((cell) =>
+        printable(cell),
+      ),
+    );
   return output.toString();
 }

@@ -5,6 +5,7 @@ import { FILTER_HELP, openCatalog, parseFilter, removeRecords } from '../../cata
 import { CliError, DataError, silentProgress, streamProgress } from '../../util/index.js';
 import { interruptible } from '../interruption.js';
 import { repeated } from '../options.js';
+import { printable } from '../printable.js';
 
 interface Options {
   catalog: string;
@@ -99,7 +100,7 @@ async function find(
 
 async function confirm(ids: readonly string[], options: Options): Promise<void> {
   if (options.yes === true) return;
-  const what = `${ids.length} ${ids.length === 1 ? 'picture' : 'pictures'} (${ids.slice(0, 3).join(', ')}${ids.length > 3 ? ', …' : ''})`;
+  const what = `${ids.length} ${ids.length === 1 ? 'picture' : 'pictures'} (${printable(ids.slice(0, 3).join(', '))}${ids.length > 3 ? ', …' : ''})`;
   if (process.stdin.isTTY !== true)
     throw new CliError(`catalog remove: would remove ${what}, and there is nobody to ask. Add --yes`);
   const lines = createInterface({ input: process.stdin, output: process.stderr });
