@@ -36,7 +36,7 @@ export interface PictureWrite {
 /** What is to be another. What is not named stays. */
 export interface PictureChange {
   readonly itemId?: string | undefined;
-  /** `null`: unknown. */
+  /** `null`: unknown. Another source is a group of its own, unless `sourceGroup` says otherwise. */
   readonly source?: string | null | undefined;
   /** `null`: unknown. */
   readonly sourceGroup?: string | null | undefined;

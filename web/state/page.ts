@@ -5,7 +5,7 @@
 import { computed, signal } from '@preact/signals';
 import type { FilterInput } from './filter.js';
 import { toFilter } from './filter.js';
-import { decode, type ExampleState, encode, type PageState, START } from './location.js';
+import { decode, type ExampleState, encode, type PageState } from './location.js';
 
 export const page = signal<PageState>(decode(location.hash));
 /** The slider's value while it is held; null otherwise. */
@@ -62,11 +62,6 @@ export function removeExample(example: ExampleState): void {
   // A query of nothing but "less like this" asks for nothing.
   if (examples.some(({ weight }) => weight === 1)) navigate({ examples });
   else navigate({ examples: [], edits: [], why: null });
-}
-
-export function startOver(): void {
-  navigate({ ...START });
-  window.scrollTo(0, 0);
 }
 
 /** Names an example, whether or not its vector is known yet. */

@@ -7,12 +7,6 @@ import { type ColumnTest, type Filter, type Literal, literalsOf, splitLiteral } 
 /** How vectors are kept: `single` is exact; `half` takes half the room and rounds to 11 bits. */
 export type Precision = 'single' | 'half';
 
-/** A statement and its parameters. */
-export interface Statement {
-  readonly text: string;
-  readonly values: unknown[];
-}
-
 /** The changes of the metadata's tables, oldest first. One that was released is never edited; another follows it. */
 export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE semblance.stores (
