@@ -36,9 +36,9 @@ export interface PictureWrite {
 /** What is to be another. What is not named stays. */
 export interface PictureChange {
   readonly itemId?: string | undefined;
-  /** `null`: unknown. Another source is a group of its own, unless `sourceGroup` says otherwise. */
+  /** `null` or empty: unknown. Another source is a group of its own, unless `sourceGroup` says otherwise. */
   readonly source?: string | null | undefined;
-  /** `null`: unknown. */
+  /** `null` or empty: unknown. */
   readonly sourceGroup?: string | null | undefined;
   /** Column → values; an empty list makes unknown. */
   readonly attributes?: Readonly<Record<string, readonly string[]>> | undefined;
@@ -132,7 +132,7 @@ export async function applyChange(
   checkAttributes(catalog, change.attributes ?? {});
   const [record] = await catalog.store.get([id]);
   if (record === undefined) return undefined;
-  const optional = (value: string | null) => (value === null ? [] : [value]);
+  const optional = (value: string | null) => (value === null || value === '' ? [] : [value]);
   const { itemId, source, sourceGroup, attributes } = change;
   if (itemId !== undefined) checkItem(itemId);
   const changed: StoredRecord = {

@@ -122,6 +122,7 @@ export interface components {
       };
       itemId?: string;
       patch: string;
+      /** @description Empty: unknown. */
       source?: string;
     } | {
       delete: string;
@@ -480,6 +481,7 @@ export interface components {
         [key: string]: string[];
       };
       itemId?: string;
+      /** @description Empty: unknown. */
       source?: string;
     };
     PictureRequest: {

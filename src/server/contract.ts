@@ -244,7 +244,7 @@ export const pictureList = z
 const storedText = z.string().refine((text) => !/\p{Surrogate}/u.test(text), {
   error: 'must be well-formed Unicode',
 });
-const storedAttributes = z.record(z.string(), z.array(storedText));
+const storedAttributes = z.record(z.string(), z.array(storedText.min(1)));
 
 /** What is stored with a picture's bytes. */
 export const pictureInput = z
@@ -263,7 +263,7 @@ export const pictureInput = z
 export const picturePatch = z
   .strictObject({
     itemId: storedText.min(1).max(1024).optional(),
-    source: storedText.max(1024).optional(),
+    source: storedText.max(1024).optional().meta({ description: 'Empty: unknown.' }),
     attributes: storedAttributes
       .optional()
       .meta({ description: 'Those named are replaced, an empty list makes unknown.' }),

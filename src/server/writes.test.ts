@@ -46,6 +46,9 @@ describe('writing one picture', () => {
     });
     expect(patched.json()).toEqual({ ...known, id, itemId: 'moss', attributes: { hue: ['red'] } });
 
+    const nobody = await tiny.server.inject({ method: 'PATCH', url: address(id), payload: { source: '' } });
+    expect(nobody.json()).toEqual({ id, itemId: 'moss', attributes: { hue: ['red'] } });
+
     const form = await multipart({
       picture: await plainPicture([20, 120, 130]),
       request: JSON.stringify({ itemId: 'teal' }),
@@ -88,6 +91,12 @@ describe('writing one picture', () => {
         'invalid-request',
       ],
       [{ ...put, payload: { itemId: 'x', source: 'a\ud800', picture } }, 400, 'invalid-request'],
+      [{ ...put, payload: { itemId: 'x', attributes: { hue: [''] }, picture } }, 400, 'invalid-request'],
+      [
+        { method: 'PATCH' as const, url: red, payload: { attributes: { hue: [''] } } },
+        400,
+        'invalid-request',
+      ],
       [{ method: 'DELETE' as const, url: address('none') }, 404, 'unknown-picture'],
     ] as const) {
       const answer = await tiny.server.inject(asked);
