@@ -29,7 +29,10 @@ export interface Limits {
   readonly searches: number;
   /** Bytes of all bodies, and of pictures by URL, that are read or worked on at a time; more are answered with 503. Default 500 MB. */
   readonly bodyBytes: number;
-  /** Milliseconds for a request to arrive, and again for its answer. Default 60,000. */
+  /**
+   * Milliseconds for a request to arrive and be answered; of a bulk request, for the next of it to arrive.
+   * Default 60,000.
+   */
   readonly requestTimeoutMs: number;
 }
 

@@ -198,6 +198,23 @@ describe('POST /v1/bulk', () => {
     expect(JSON.parse(lines[40] as string)).toEqual({ line: 41, id: 'last', status: 'not-found' });
   });
 
+  it('gives up on who sends nothing more, and lets the server end', async () => {
+    const patient = await openTinyServer({ limits: { requestTimeoutMs: 200 } });
+    const url = new URL('/v1/bulk', await patient.server.listen({ port: 0, host: '127.0.0.1' }));
+    const outgoing = request(url, { method: 'POST', headers: { 'content-type': 'application/x-ndjson' } });
+    const given = new Promise<string>((resolve) => {
+      outgoing.on('error', () => resolve('broken'));
+      outgoing.on('response', (response) => {
+        response.resume();
+        response.on('error', () => resolve('broken'));
+        response.on('end', () => resolve('ended'));
+      });
+    });
+    outgoing.write('{"delete":"none"}\n'.repeat(33));
+    expect(await given).toBe('broken');
+    await patient.close();
+  });
+
   it('reads no other type', async () => {
     const answer = await tiny.server.inject({ method: 'POST', url: '/v1/bulk', payload: { delete: 'a' } });
     expect([answer.statusCode, answer.json().code]).toEqual([415, 'unsupported-media-type']);

@@ -58,7 +58,7 @@ async function* carryOut(
   body: AsyncIterable<Uint8Array>,
   request: FastifyRequest,
 ): AsyncGenerator<string> {
-  const { pictureBytes } = context.limits;
+  const { pictureBytes, requestTimeoutMs } = context.limits;
   const maximumBytes = Math.ceil((pictureBytes * 4) / 3) + 100_000;
   let [steps, bytes]: [Step[], number] = [[], 0];
   const flush = async () => {
@@ -67,13 +67,36 @@ async function* carryOut(
     [steps, bytes] = [[], 0];
     return results.map((result) => `${JSON.stringify(result)}\n`).join('');
   };
-  for await (const { number, text } of readLines(body, maximumBytes)) {
+  for await (const { number, text } of readLines(whileComing(body, requestTimeoutMs), maximumBytes)) {
     context.signal.throwIfAborted();
     steps.push(readStep(context, number, text, maximumBytes));
     bytes += text?.length ?? 0;
     if (steps.length >= BATCH.operations || bytes >= BATCH.bytes) yield await flush();
   }
   if (steps.length > 0) yield await flush();
+}
+
+/**
+ * A body, as long as it keeps coming: who sends nothing for so long must not keep the catalogue's generation, or a server that
+ * is to end, for good.
+ * @param idleMs between two chunks that are waited for; 0: any time
+ */
+async function* whileComing(body: AsyncIterable<Uint8Array>, idleMs: number): AsyncGenerator<Uint8Array> {
+  const chunks = body[Symbol.asyncIterator]();
+  for (;;) {
+    let timer: NodeJS.Timeout | undefined;
+    const idle = new Promise<never>((_, reject) => {
+      const error = new HttpError('request-timeout', `nothing more came for ${idleMs / 1000} s`);
+      if (idleMs > 0) timer = setTimeout(() => reject(error), idleMs);
+    });
+    try {
+      const { value, done } = await Promise.race([chunks.next(), idle]);
+      if (done === true) return;
+      yield value;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 }
 
 /** One line for what was written together. */
