@@ -4,10 +4,17 @@
  * removed. Records whose pictures are gone are removed only when that is asked for: a drive may merely be away.
  */
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { openEmbedder } from '../bundle/index.js';
 import type { VectorLayout } from '../granularity/index.js';
-import { DataError, errorMessage, type StartProgress, sha256OfFile, silentProgress } from '../util/index.js';
+import {
+  DataError,
+  errorMessage,
+  isLeftUnfinished,
+  type StartProgress,
+  sha256OfFile,
+  silentProgress,
+} from '../util/index.js';
 import {
   CATALOG_FILE,
   type Catalog,
@@ -387,9 +394,9 @@ async function lookAtLeftovers(
       if (fate === 'unused') problems.add('old-store', store);
   }
   for (const entry of await readdir(directory, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile() || !isLeftUnfinished(entry.name)) continue;
     const path = join(entry.parentPath, entry.name);
-    problems.add('unfinished-file', path.slice(directory.length + 1), undefined, repair);
+    if (!entry.isFile() || !(await isLeftUnfinished(path))) continue;
+    problems.add('unfinished-file', relative(directory, path), undefined, repair);
     if (repair) await rm(path, { force: true });
   }
   const unused = async () => {
@@ -412,16 +419,4 @@ async function lookAtLeftovers(
     : await unused();
   for (const path of paths)
     problems.add('unused-picture', path.slice(path.lastIndexOf(PICTURES_FOLDER)), undefined, repair);
-}
-
-/** Whether an unfinished file's process is gone; of another machine that is not known, so its file stays. */
-function isLeftUnfinished(name: string): boolean {
-  const process_ = /\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}-\d+\.unfinished$/.exec(name);
-  if (process_ === null) return false;
-  try {
-    process.kill(Number(process_[2]), 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
-  }
 }

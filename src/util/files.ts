@@ -121,6 +121,19 @@ export async function touch(path: string): Promise<void> {
   await utimes(path, present, present);
 }
 
+/**
+ * Whether a file is one that `writeFileAtomic` did not finish, of a process that is gone. One of another machine counts as
+ * left when it is a day old.
+ */
+export async function isLeftUnfinished(path: string): Promise<boolean> {
+  const [, machine, number, token] = UNFINISHED.exec(/[^.]*\.unfinished$/.exec(path)?.[0] ?? '') ?? [];
+  if (token === undefined || token === TOKEN) return false;
+  if (machine !== MACHINE) return await isOlder(path, OTHERS_AGE_MS);
+  // Another thread of this process, or an earlier process of its number.
+  if (Number(number) === process.pid) return await isOlder(path, THREADS_AGE_MS);
+  return !isRunning(Number(number));
+}
+
 // --- internal ---
 
 /** Of this machine, or of this container; in the names of unfinished files. */
@@ -133,25 +146,17 @@ const THREADS_AGE_MS = 60_000;
 const TOKEN = randomBytes(4).toString('hex');
 let counter = 0;
 
+/** The end of an unfinished file's name: machine, process, token, number. */
+const UNFINISHED = /^([0-9a-f]{6})-(\d+)-([0-9a-f]{8})-\d+\.unfinished$/;
+
 /** Removes what processes that are gone left beside a file. What cannot be removed does no harm. */
 async function removeUnfinished(target: string): Promise<void> {
   const folder = dirname(target);
   const start = `${basename(target)}.`;
   for (const name of await readdir(folder).catch(() => [])) {
-    const parts = name.startsWith(start)
-      ? /^([0-9a-f]{6})-(\d+)-([0-9a-f]{8})-\d+\.unfinished$/.exec(name.slice(start.length))
-      : null;
-    if (parts === null) continue;
+    if (!name.startsWith(start) || !UNFINISHED.test(name.slice(start.length))) continue;
     const path = join(folder, name);
-    const [, machine, number, token] = parts;
-    if (token === TOKEN) continue;
-    const isLeft =
-      machine !== MACHINE
-        ? await isOlder(path, OTHERS_AGE_MS)
-        : Number(number) === process.pid // another thread of this process, or an earlier process of its number
-          ? await isOlder(path, THREADS_AGE_MS)
-          : !isRunning(Number(number));
-    if (isLeft) await rm(path, { force: true }).catch(() => {});
+    if (await isLeftUnfinished(path)) await rm(path, { force: true }).catch(() => {});
   }
 }
 
