@@ -139,7 +139,11 @@ export class EmbeddingJobs {
         .reduce((sum, row) => sum + Number(row.pictures), 0);
     const total = pictures([chunk]);
     const active = pictures([chunk, single], ['active']);
-    const setAside = (await this.setAside()).length;
+    const [count] = await this.#database.query<{ count: string }>(
+      'SELECT count(*) AS count FROM semblance.set_aside WHERE catalog = $1',
+      [escapeText(catalogName(this.#location))],
+    );
+    const setAside = Number(count?.count ?? 0);
     // A job that failed for good has copies in other queues, which are counted there.
     const handled = pictures([chunk, single], ['completed']) + pictures([poison], ['completed']);
     const done = Math.max(0, handled - setAside);
