@@ -4,9 +4,9 @@ import { ownCommand, shellWord } from './own-command.js';
 
 describe('ownCommand', () => {
   for (const [script, folder, expected] of [
-    ['/work/semblance/dist/cli/main.js', '/work/semblance', 'node dist/cli/main.js'],
-    ['dist/cli/main.js', '/work/semblance', 'node dist/cli/main.js'],
-    ['/work/my project/dist/cli/main.js', '/work', "node 'my project/dist/cli/main.js'"],
+    ['/home/me/semblance/dist/cli/main.js', '/home/me/semblance', 'node dist/cli/main.js'],
+    ['dist/cli/main.js', '/home/me/semblance', 'node dist/cli/main.js'],
+    ['/home/me/my project/dist/cli/main.js', '/home/me', "node 'my project/dist/cli/main.js'"],
     ['/shop/node_modules/.bin/semblance', '/shop', 'npx semblance'],
     ['/shop/node_modules/semblance/dist/cli/main.js', '/shop', 'npx semblance'],
     ['/home/me/.npm/_npx/1a2b/node_modules/.bin/semblance', '/shop', 'npx semblance'],
