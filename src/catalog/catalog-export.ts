@@ -250,6 +250,7 @@ export async function importCatalog(options: {
         });
         failures.push(...report.failures);
         embedded += report.embedded;
+        imported -= report.failures.length;
       }
       imported += records.length;
       bar.update(imported);
@@ -262,8 +263,7 @@ export async function importCatalog(options: {
       await catalog.store.flush();
       await publish();
     });
-    const unread = vectors === undefined ? failures.length : 0;
-    return { imported: imported - unread, embedded, failures, total: await catalog.store.count() };
+    return { imported, embedded, failures, total: await catalog.store.count() };
   } finally {
     bar.stop();
     await catalog.close();

@@ -204,6 +204,19 @@ describe('semblance catalog export and import', () => {
     expect((await runMain('catalog', 'import', out, '--catalog', join(root, 'no'), '--quiet')).code).toBe(1);
   });
 
+  it('counts what it could not take once', async () => {
+    const out = join(root, `export-${cases}`);
+    await run('export', '--out', out, '--no-vectors', '--filter', 'hue=red', '--quiet');
+    const [damaged] = await readdir(join(out, 'pictures'));
+    await writeFile(join(out, 'pictures', String(damaged)), 'no picture');
+    const copy = join(root, `copy-${cases}`);
+    const report = JSON.parse(
+      (await runMain('catalog', 'import', out, '--catalog', copy, '--quiet', '--json')).stdout,
+    );
+    expect(report).toMatchObject({ imported: 4, embedded: 4, total: 4 });
+    expect(report.failures).toHaveLength(1);
+  });
+
   it('names the pictures where they are when they are not copied', async () => {
     const out = join(root, `export-${cases}`);
     await run('export', '--out', out, '--no-pictures', '--no-vectors', '--quiet');
