@@ -116,6 +116,26 @@ it('gives the jobs of dead workers to others, and sets aside the picture that ki
   await jobs.close();
 }, 240_000);
 
+it('holds nothing against a job whose workers were told to stop', async () => {
+  const jobs = await EmbeddingJobs.open(`${pglite.url}#stopped`);
+  await jobs.add({ bundle: embedder.bundle, rows: tiny.rows.slice(0, 1), attributes });
+  for (let n = 0; n < 6; n++) {
+    const stop = new AbortController();
+    const stopped: Embedder = {
+      ...embedder,
+      embed(pictures, options) {
+        stop.abort(new Error('stop'));
+        return embedder.embed(pictures, options);
+      },
+    };
+    await expect(jobs.work({ embedder: stopped, signal: stop.signal })).rejects.toThrow('stop');
+    expect(await jobs.progress()).toEqual({ total: 1, waiting: 1, active: 0, done: 0, setAside: 0 });
+  }
+  expect(await jobs.work({ embedder })).toBe(1);
+  expect(await jobs.progress()).toEqual({ total: 1, waiting: 0, active: 0, done: 1, setAside: 0 });
+  await jobs.close();
+}, 240_000);
+
 it('refuses a catalogue in a folder', async () => {
   await expect(EmbeddingJobs.open(tiny.catalog)).rejects.toThrow(/a catalogue in a database is required/);
 });

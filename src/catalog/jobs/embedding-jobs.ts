@@ -283,9 +283,19 @@ export class EmbeddingJobs {
       await this.#boss.complete(queue, id);
       return report.embedded;
     } catch (error) {
-      await this.#boss.fail(queue, id, { reason: errorMessage(error) }).catch(() => {});
+      if (signal?.aborted) await this.#giveBack(job).catch(() => {});
+      else await this.#boss.fail(queue, id, { reason: errorMessage(error) }).catch(() => {});
       throw error;
     }
+  }
+
+  /** A worker that was told to stop says nothing against its job: that it was tried does not count. */
+  async #giveBack({ queue, id }: Job): Promise<void> {
+    await this.#database.query(
+      `UPDATE semblance_jobs.job SET state = 'created', started_on = NULL
+       WHERE name = $1 AND id = $2 AND state = 'active'`,
+      [queue, id],
+    );
   }
 
   async #leaveOut(pictures: readonly SetAside[]): Promise<void> {
