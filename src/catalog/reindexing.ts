@@ -106,9 +106,7 @@ async function index(options: IndexCatalogOptions): Promise<CatalogIndexReport> 
   );
   const { store } = catalog;
   // Who closes a store that was replaced before must not remove it while it is filled again.
-  const hold = isPostgresUrl(directory)
-    ? undefined
-    : await holdStore(catalog.directory, catalog.description.store);
+  const hold = await holdStore(catalog.directory, catalog.description.store);
   const old = isOther ? await openDescribed(directory, before) : undefined;
   const inUse = before?.store ?? catalog.description.store;
   const stillInUse = async () => {
@@ -194,7 +192,7 @@ async function index(options: IndexCatalogOptions): Promise<CatalogIndexReport> 
   } finally {
     await old?.close();
     await catalog.close();
-    await hold?.release();
+    await hold.release();
   }
 }
 

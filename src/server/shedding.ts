@@ -84,10 +84,6 @@ export class HeldBytes {
     this.#maximum = maximum;
   }
 
-  get held(): number {
-    return this.#held;
-  }
-
   /** To be called before the first `hold` of a request. */
   begin(request: FastifyRequest, reply: FastifyReply): void {
     const share = { bytes: 0, isOver: false };
