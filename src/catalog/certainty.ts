@@ -30,7 +30,7 @@ export interface MinimumProbability {
 
 /** From here on a hit counts as alike: it is more likely than not. */
 export const LIKELY = 0.5;
-/** How many pictures a minimum probability lets through at most; of more the likeliest. */
+/** How many pictures a minimum probability lets through at most at a level and each finer one; of more the likeliest. */
 export const CUT_OFF_DEPTH = 10_000;
 
 /** What the calibration says of one query. */

@@ -103,6 +103,20 @@ describe('keys', () => {
     expect(answer.statusCode).toBe(401);
   });
 
+  it('a rotated key has as long to live as the one before, not for ever', async () => {
+    const { file } = await guarded('lifetime');
+    const day = 86_400_000;
+    const before = Date.now();
+    await addKey(file, {
+      name: 'short',
+      scopes: ['search'],
+      expiresAt: new Date(before + 90 * day).toISOString(),
+    });
+    const { key } = await rotateKey(file, 'short', { graceMs: 0 });
+    const life = Date.parse(key.expiresAt as string) - Date.parse(key.createdAt);
+    expect(life / day).toBeCloseTo(90, 3);
+  });
+
   it('follows the file: rotation with an overlap, revocation, a broken file, a file that is gone', async () => {
     const { server, file, tokens } = await guarded('followed');
     const status = async (token: string) =>

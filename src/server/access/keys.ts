@@ -95,7 +95,7 @@ export async function addKey(
 }
 
 /**
- * Gives a name a new key with the same scopes. The old one ends after a while, in which clients change over.
+ * Gives a name a new key with the same scopes, and as long to live as the old one had. The old one ends after a while, in which clients change over.
  * @param options.graceMs milliseconds that the old one still opens; 0: none.
  * @throws DataError when the name has no valid key
  */
@@ -108,9 +108,13 @@ export async function rotateKey(
     const old = keys.filter((key) => key.name === name && isValid(key));
     const last = old.at(-1);
     if (last === undefined) throw noSuchKey(path, name);
-    const end = new Date(Date.parse(presentTime()) + options.graceMs).toISOString();
+    const now = Date.parse(presentTime());
+    const end = new Date(now + options.graceMs).toISOString();
+    const lifetime =
+      last.expiresAt === undefined ? undefined : Date.parse(last.expiresAt) - Date.parse(last.createdAt);
     for (const key of old) if (key.expiresAt === undefined || key.expiresAt > end) key.expiresAt = end;
-    const made = newKey(name, last.scopes);
+    const expiresAt = lifetime === undefined ? undefined : new Date(now + lifetime).toISOString();
+    const made = newKey(name, last.scopes, expiresAt);
     keys.push(made.key);
     return made;
   });
