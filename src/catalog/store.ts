@@ -166,18 +166,29 @@ export function checkK(k: number): void {
     throw new DataError(`search: k must be a whole number from 0 on, got ${k}`);
 }
 
-/** @throws DataError when a scan asks for columns that are not there, or for a number that cannot be */
-export function checkScan(
+/**
+ * What a scan asks for, with the defaults.
+ * @throws DataError when it asks for columns that are not there, or for a number that cannot be
+ */
+export function resolveScan(
   store: Pick<VectorStore, 'columns' | 'numericColumns'>,
   options: ScanOptions,
-): void {
-  const { columns = [], batchSize = 1, limit = 0, filter = [] } = options;
+): Required<Omit<ScanOptions, 'after'>> & Pick<ScanOptions, 'after'> {
+  const {
+    columns = store.columns,
+    vectors = true,
+    batchSize = 1000,
+    after,
+    limit = Number.POSITIVE_INFINITY,
+    filter = [],
+  } = options;
   checkAsked(store, filter);
   checkColumns('scan', columns, store.columns);
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new DataError(`scan: batchSize must be a whole number from 1 on, got ${batchSize}`);
   if (!(Number.isInteger(limit) || limit === Number.POSITIVE_INFINITY) || limit < 0)
     throw new DataError(`scan: limit must be a whole number from 0 on, got ${limit}`);
+  return { columns, vectors, batchSize, limit, filter, ...(after === undefined ? {} : { after }) };
 }
 
 /** The dot product in double precision, so that every store gives the same score. */

@@ -20,11 +20,11 @@ import {
   checkK,
   checkQuery,
   checkRecords,
-  checkScan,
   dotProduct,
   type FacetCount,
   type Hit,
   type IndexableStore,
+  resolveScan,
   type ScanOptions,
   type SearchOptions,
   type StoredRecord,
@@ -255,15 +255,7 @@ class LanceStore implements IndexableStore {
 
   async *scan(options: ScanOptions = {}): AsyncGenerator<StoredRecord[], void, undefined> {
     this.#checkOpen();
-    checkScan(this, options);
-    const {
-      vectors = true,
-      batchSize = 1000,
-      after,
-      limit = Number.POSITIVE_INFINITY,
-      filter = [],
-    } = options;
-    const columns = options.columns ?? this.columns;
+    const { columns, vectors, batchSize, after, limit, filter } = resolveScan(this, options);
     // A handle of its own, held at one version: its row ids stay right whatever is written or compacted meanwhile.
     const table = await this.#connection.openTable(TABLE);
     try {

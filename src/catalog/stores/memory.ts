@@ -10,9 +10,9 @@ import {
   checkK,
   checkQuery,
   checkRecords,
-  checkScan,
   dotProduct,
   type FacetCount,
+  resolveScan,
   type StoredRecord,
   type StoreShape,
   type VectorStore,
@@ -72,9 +72,9 @@ export function openMemoryStore(shape: StoreShape): VectorStore {
       );
     },
     async *scan(options = {}) {
-      checkScan({ columns, numericColumns }, options);
-      const { vectors = true, batchSize = 1000, after = '', limit = Number.POSITIVE_INFINITY } = options;
-      const found = passing(options.filter ?? [])
+      const wanted = resolveScan({ columns, numericColumns }, options);
+      const { vectors, batchSize, after = '', limit, filter } = wanted;
+      const found = passing(filter)
         .filter(({ id }) => byCodePoint(id, after) > 0)
         .sort((a, b) => byCodePoint(a.id, b.id))
         .slice(0, limit);
@@ -82,9 +82,7 @@ export function openMemoryStore(shape: StoreShape): VectorStore {
         yield found.slice(start, start + batchSize).map(({ id, vector, fields }) => ({
           id,
           vector: vectors ? vector : new Float32Array(),
-          fields: Object.fromEntries(
-            (options.columns ?? columns).map((column) => [column, fields[column] ?? []]),
-          ),
+          fields: Object.fromEntries(wanted.columns.map((column) => [column, fields[column] ?? []])),
         }));
     },
     async version() {

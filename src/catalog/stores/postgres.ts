@@ -20,10 +20,10 @@ import {
   checkK,
   checkQuery,
   checkRecords,
-  checkScan,
   dotProduct,
   type FacetCount,
   type Hit,
+  resolveScan,
   type ScanOptions,
   type SearchOptions,
   type StoredRecord,
@@ -117,17 +117,6 @@ export async function openStoreIn(
       { file: database.name },
     );
   return new PostgresStore(database, row, options, close);
-}
-
-/** Removes a store and its records. */
-export async function dropStore(database: Database, name: string): Promise<void> {
-  await database.transaction(async (client) => {
-    const { rows } = await client.query<{ number: number }>(
-      'DELETE FROM semblance.stores WHERE name = $1 RETURNING number',
-      [escapeText(name)],
-    );
-    for (const { number } of rows) await client.query(`DROP TABLE IF EXISTS ${tableOf(number)}`);
-  });
 }
 
 // --- internal ---
@@ -283,15 +272,7 @@ class PostgresStore implements VectorStore {
   /** By a cursor that the server holds, in a temporary file of its own where it is long. */
   async *scan(options: ScanOptions = {}): AsyncGenerator<StoredRecord[], void, undefined> {
     this.#checkOpen();
-    checkScan(this, options);
-    const {
-      vectors = true,
-      batchSize = 1000,
-      after,
-      limit = Number.POSITIVE_INFINITY,
-      filter = [],
-    } = options;
-    const columns = options.columns ?? this.columns;
+    const { columns, vectors, batchSize, after, limit, filter } = resolveScan(this, options);
     const values: unknown[] = [];
     const conditions = [filterCondition(filter, this, values)];
     if (after !== undefined) conditions.push(`id > $${values.push(escapeText(after))}::text COLLATE "C"`);
