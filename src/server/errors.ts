@@ -30,7 +30,6 @@ export const PROBLEMS = {
   'not-acceptable': [406, 'The answer has no such form'],
   'request-timeout': [408, 'The request did not arrive in time'],
   'other-model': [409, 'The vector was made by another model'],
-  conflict: [409, 'The catalogue does not allow that'],
   'too-large': [413, 'The request is too large'],
   'url-too-long': [414, 'The address is too long'],
   'unsupported-media-type': [415, 'The body has a type that is not read here'],

@@ -123,10 +123,12 @@ function lance(demand: Demand, machine: Machine): Estimate {
   const { pictures, dimension, fieldBytes } = demand;
   const scanned = LANCE_PROBED * pictures * dimension;
   const searchSeconds = LANCE_ROWS_SECONDS + scanned * EXACT_SECONDS_A_NUMBER;
-  const wall = searchSeconds;
   return {
     engine: 'lancedb',
-    refusal: wall > MOST_SEARCH_SECONDS ? `${Math.round(1000 * wall)} ms a search by IVF_FLAT` : undefined,
+    refusal:
+      searchSeconds > MOST_SEARCH_SECONDS
+        ? `${Math.round(1000 * searchSeconds)} ms a search by IVF_FLAT`
+        : undefined,
     shards: 1,
     replicas: replicasFor(demand, machine, searchSeconds),
     memoryBytes: Math.sqrt(pictures) * dimension * 4 + 0.5e9,
