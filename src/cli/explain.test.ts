@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runMain } from '../../test/support/run-main.js';
 import { plainPicture, writeTinyBundle } from '../../test/support/tiny-bundle.js';
 import type { Explanation } from '../catalog/index.js';
 import { heatAt, heatMapPicture } from './heat-map-picture.js';
-import { main } from './program.js';
 
 let root = '';
 let model = '';
@@ -29,7 +29,7 @@ beforeAll(async () => {
   await writeFile(join(root, 'manifest.csv'), `${rows.join('\n')}\n`);
   expect(
     (
-      await run(
+      await runMain(
         'index',
         '--model',
         model,
@@ -42,29 +42,12 @@ beforeAll(async () => {
     ).code,
   ).toBe(0);
 });
-afterEach(() => {
-  vi.restoreAllMocks();
-});
 afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-async function run(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const written = { stdout: '', stderr: '' };
-  for (const stream of ['stdout', 'stderr'] as const)
-    vi.spyOn(process[stream], 'write').mockImplementation((text) => {
-      written[stream] += String(text);
-      return true;
-    });
-  try {
-    return { code: await main(argv), ...written };
-  } finally {
-    vi.restoreAllMocks();
-  }
-}
-
 const explained = async (...argv: string[]) => {
-  const { stdout, stderr } = await run('explain', ...argv, '--json');
+  const { stdout, stderr } = await runMain('explain', ...argv, '--json');
   expect(stderr).toBe('');
   return JSON.parse(stdout) as Explanation;
 };
@@ -84,14 +67,14 @@ describe('semblance explain', () => {
     expect(heatMaps).toMatchObject({ method: 'exact', query: { width: 2, height: 2 } });
     expect(sum(heatMaps!.query.values)).toBeCloseTo(heatMaps!.cosine, 6);
     expect((await sharp(out).metadata()).format).toBe('png');
-    const { stdout } = await run('explain', file('red.png'), file('orange.png'), '--model', model);
+    const { stdout } = await runMain('explain', file('red.png'), file('orange.png'), '--model', model);
     expect(stdout).toMatch(/^score 0\.\d{3}\n {2}embedding +0\.\d{3}\n/);
     expect(stdout).toMatch(/both show: hue red/);
     expect(stdout).toMatch(/heat maps: exact, 2 × 2 cells, cosine 0\.\d{3}, of which nothing is not in them/);
   });
 
   it('records of a catalogue, with their boxes; the same score as the search', async () => {
-    const { stdout } = await run(
+    const { stdout } = await runMain(
       'search',
       file('red.png'),
       '--catalog',
@@ -146,7 +129,7 @@ describe('semblance explain', () => {
     ],
   ])('refuses %j', async (argv, code, message) => {
     const stand: Record<string, string> = { RED: file('red.png'), M: model, C: catalog };
-    const result = await run('explain', ...argv.map((word) => stand[word] ?? word));
+    const result = await runMain('explain', ...argv.map((word) => stand[word] ?? word));
     expect(result.code).toBe(code);
     expect(result.stderr).toMatch(message);
   });

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import {
   mkdir,
   mkdtemp,
@@ -16,6 +16,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { canMount } from '../../test/support/small-disk.js';
 import { Random, sha256 } from '../util/index.js';
 import { type FeatureCache, type FeatureCacheOptions, openFeatureCache } from './feature-cache.js';
 import { clearFeatureCaches, listFeatureCaches } from './feature-cache-spaces.js';
@@ -339,21 +340,7 @@ describe('the limit', () => {
   });
 });
 
-/** Whether this user may mount a small file system, to fill it. */
-const canMount = (() => {
-  const directory = mkdtempSync(join(tmpdir(), 'semblance-mount-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', directory], { stdio: 'ignore' });
-    execFileSync('umount', [directory], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-})();
-
-describe.skipIf(!canMount)('a full disk (skipped where this user may not mount a tmpfs)', () => {
+describe.skipIf(!canMount())('a full disk (skipped where this user may not mount a tmpfs)', () => {
   it('is told once; what was written stays, and what was not is missing', async () => {
     const directory = join(root, 'full');
     await mkdir(directory);

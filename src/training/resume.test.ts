@@ -2,11 +2,11 @@
  * Runs that end early: killed at a random step, interrupted, or with a full disk; and what they resume to.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { canMount } from '../../test/support/small-disk.js';
 import { tinyConfiguration, tinyTraining } from '../../test/support/tiny-training.js';
 import { DataError, Random } from '../util/index.js';
 import {
@@ -204,21 +204,7 @@ describe('aborting, wherever it happens', () => {
   });
 });
 
-/** Whether this user may mount a small file system, to fill it. */
-const canMount = (() => {
-  const directory = mkdtempSync(join(tmpdir(), 'semblance-mount-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', directory], { stdio: 'ignore' });
-    execFileSync('umount', [directory], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-})();
-
-describe.skipIf(!canMount)('a full disk (skipped where this user may not mount a tmpfs)', () => {
+describe.skipIf(!canMount())('a full disk (skipped where this user may not mount a tmpfs)', () => {
   it.each([
     ['checkpoint', 1000],
     ['best', 10],

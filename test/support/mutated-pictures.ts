@@ -2,6 +2,7 @@
  * Damaged pictures, for the decoder: small ones of all formats made here, changed at random in their bytes, their chunks,
  * their length fields, their declared size or their first bytes. A case is a function of (seed, number).
  */
+import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { decodePicture, pictureSize, processPicture } from '../../src/data/index.js';
 import { DataError, Random } from '../../src/util/index.js';
@@ -312,12 +313,3 @@ const MUTATIONS: readonly Mutation[] = [
   declareHuge,
   declareHuge,
 ];
-
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return (crc ^ 0xffffffff) >>> 0;
-}
