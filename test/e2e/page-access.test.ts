@@ -1,12 +1,9 @@
 /** Every view of the page under axe (WCAG 2.2 AA) in light and dark, wide and on a phone; and all of it by keyboard alone. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findChromium, launchChromium, whyNoChromium } from '../support/chromium.js';
-import { axeViolations, openPage, overflow, type ServedPage, servePage } from '../support/served-page.js';
-import { writeTinyCatalog } from '../support/tiny-catalog.js';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { findChromium, whyNoChromium } from '../support/chromium.js';
+import { axeViolations, openPage, overflow, tileNames } from '../support/served-page.js';
+import { withServedPage } from '../support/with-served-page.js';
 
 const QUERY = 'like=id:pictures/red%200.png';
 const GRID = 'ol.grid .tile[data-id]';
@@ -49,21 +46,7 @@ const VIEWS: readonly {
 ];
 
 describe.skipIf(findChromium() === undefined)(`access to the page${whyNoChromium()}`, () => {
-  let folder: string;
-  let server: ServedPage;
-  let browser: Browser;
-
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'semblance-page-access-'));
-    server = await servePage(await writeTinyCatalog(folder));
-    browser = await launchChromium();
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-  });
+  const stage = withServedPage();
 
   /** Both themes at both widths. */
   async function judge(page: Page): Promise<void> {
@@ -78,10 +61,10 @@ describe.skipIf(findChromium() === undefined)(`access to the page${whyNoChromium
   }
 
   test.each(VIEWS)('$name', async ({ hash, ready, before }) => {
-    const context = await browser.newContext({ reducedMotion: 'reduce' });
+    const context = await stage.browser.newContext({ reducedMotion: 'reduce' });
     const page = await context.newPage();
     await before?.(page);
-    await page.goto(`${server.address}/${hash}`);
+    await page.goto(`${stage.server.address}/${hash}`);
     await page.waitForSelector(ready);
     await judge(page);
     await context.close();
@@ -94,25 +77,25 @@ describe.skipIf(findChromium() === undefined)(`access to the page${whyNoChromium
       verdict: 'up',
       level: 'look',
     };
-    const answer = await fetch(`${server.address}/v1/feedback`, {
+    const answer = await fetch(`${stage.server.address}/v1/feedback`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
     expect(answer.ok).toBe(true);
-    const page = await openPage(browser, server.address, '#/feedback', {}, '.verdict');
+    const page = await openPage(stage.browser, stage.server.address, '#/feedback', {}, '.verdict');
     await judge(page);
     await page.context().close();
   });
 
   test('an empty catalogue', async () => {
-    const page = await openPage(browser, server.address, '#/?is.hue=none', {}, '.message');
+    const page = await openPage(stage.browser, stage.server.address, '#/?is.hue=none', {}, '.message');
     await judge(page);
     await page.context().close();
   });
 
   test('filters on a phone are a sheet that holds the focus and gives it back', async () => {
-    const page = await openPage(browser, server.address, `#/?${QUERY}`, {
+    const page = await openPage(stage.browser, stage.server.address, `#/?${QUERY}`, {
       viewport: { width: 375, height: 844 },
     });
     const opener = page.getByRole('button', { name: /^Filters/ });
@@ -125,8 +108,35 @@ describe.skipIf(findChromium() === undefined)(`access to the page${whyNoChromium
     await page.context().close();
   });
 
+  test('the focus stays on its picture when the ranking changes', async () => {
+    const page = await openPage(stage.browser, stage.server.address, `#/?${QUERY}&g=0`);
+    const focused = () =>
+      page.evaluate(() => document.activeElement?.closest('.tile')?.getAttribute('data-id'));
+    const tile = page.locator('.found ol.grid .tile-picture');
+    const count = await tile.count();
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      const before = await tileNames(page);
+      await tile.nth(i).focus();
+      const asked = await focused();
+      await page.evaluate(
+        (g) => {
+          location.hash = location.hash.replace(/g=[01]/, g);
+        },
+        `g=${(i + 1) % 2}`,
+      );
+      await expect.poll(() => tileNames(page)).not.toEqual(before);
+      // One that was not found for a moment gives the focus to the picture in its place.
+      const now = await focused();
+      expect(now).toEqual(expect.any(String));
+      if (now === asked) kept++;
+    }
+    expect(kept).toBeGreaterThan(count / 2);
+    await page.context().close();
+  });
+
   test('a search by keyboard alone: skip link, grid, reasons, refine, slide, and back', async () => {
-    const page = await openPage(browser, server.address);
+    const page = await openPage(stage.browser, stage.server.address);
     await page.keyboard.press('Tab');
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to results');
     await page.keyboard.press('Enter');

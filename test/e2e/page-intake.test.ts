@@ -1,42 +1,19 @@
 /** Every way a picture comes into the page, and the part of it that is searched with. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { findChromium, launchChromium, whyNoChromium } from '../support/chromium.js';
-import {
-  greenPng,
-  openPage,
-  type ServedPage,
-  searched,
-  servePage,
-  tileNames,
-} from '../support/served-page.js';
-import { writeTinyCatalog } from '../support/tiny-catalog.js';
+import { greenPng, openPage, searched, servePage, tileNames } from '../support/served-page.js';
+import { withServedPage } from '../support/with-served-page.js';
 
 /** What a synthetic camera is called to Chromium; it needs no leave either. */
 const FAKE_CAMERA = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
 
 describe.skipIf(findChromium() === undefined)(`pictures into the page${whyNoChromium()}`, () => {
-  let folder: string;
-  let server: ServedPage;
-  let browser: Browser;
+  const stage = withServedPage();
 
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'semblance-page-intake-'));
-    server = await servePage(await writeTinyCatalog(folder));
-    browser = await launchChromium();
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-  });
-
-  const open = (hash = '') => openPage(browser, server.address, hash);
+  const open = (hash = '') => openPage(stage.browser, stage.server.address, hash);
 
   /** Fires an event that carries files or text, as the browser does for a drop or a paste. */
   function give(page: Page, kind: 'dragenter' | 'drop' | 'paste', what: { picture?: Buffer; text?: string }) {
@@ -104,7 +81,7 @@ describe.skipIf(findChromium() === undefined)(`pictures into the page${whyNoChro
     expect(await page.getByLabel('Address of a picture').count()).toBe(0);
     await give(page, 'paste', { text: 'https://pictures.example/red.png' });
     await page.waitForSelector('text=does not fetch pictures by address');
-    await page.goto(`${server.address}/#/?like=url:https://pictures.example/red.png`);
+    await page.goto(`${stage.server.address}/#/?like=url:https://pictures.example/red.png`);
     await page.reload();
     await page.waitForSelector('[role=alert]');
     expect(await page.locator('[role=alert] p').first().textContent()).toMatch(/does not fetch pictures/);
@@ -112,8 +89,11 @@ describe.skipIf(findChromium() === undefined)(`pictures into the page${whyNoChro
   });
 
   test('an address, where the server may fetch: the field is there, and its search is in the page’s address', async () => {
-    const allowed = await servePage({ catalog: join(folder, 'catalog') }, ['--allow-url', '--read-only']);
-    const page = await openPage(browser, allowed.address);
+    const allowed = await servePage({ catalog: join(stage.folder, 'catalog') }, [
+      '--allow-url',
+      '--read-only',
+    ]);
+    const page = await openPage(stage.browser, allowed.address);
     await page.getByLabel('Address of a picture').fill('http://127.0.0.1:9/red.png');
     await page.keyboard.press('Enter');
     // Addresses of this machine are never fetched: what comes is the server's word on that.
@@ -132,7 +112,7 @@ describe.skipIf(findChromium() === undefined)(`pictures into the page${whyNoChro
     await page.context().close();
 
     const withCamera = await launchChromium(FAKE_CAMERA);
-    const other = await openPage(withCamera, server.address);
+    const other = await openPage(withCamera, stage.server.address);
     await other.getByRole('button', { name: 'Take a photo' }).click();
     await other.locator('dialog').getByRole('button', { name: 'Take photo' }).click();
     await searched(other);

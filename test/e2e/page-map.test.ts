@@ -1,38 +1,23 @@
 /** The map of the page: of a real catalogue's own map, by mouse, by keys, in the address, and under axe. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findChromium, launchChromium, whyNoChromium } from '../support/chromium.js';
-import { axeViolations, openPage, overflow, type ServedPage, servePage } from '../support/served-page.js';
-import { writeTinyCatalog } from '../support/tiny-catalog.js';
+import { describe, expect, test } from 'vitest';
+import { findChromium, whyNoChromium } from '../support/chromium.js';
+import { axeViolations, openPage, overflow } from '../support/served-page.js';
+import { withServedPage } from '../support/with-served-page.js';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
 const QUERY = 'like=id:pictures/red%200.png';
 const DRAWN = '.map-frame canvas';
 
 describe.skipIf(findChromium() === undefined)(`the map on the page${whyNoChromium()}`, () => {
-  let folder: string;
-  let server: ServedPage;
-  let browser: Browser;
+  const stage = withServedPage();
 
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'semblance-page-map-'));
-    server = await servePage(await writeTinyCatalog(folder));
-    browser = await launchChromium();
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-  });
-
-  const open = (hash = '#/map', ready = DRAWN) => openPage(browser, server.address, hash, {}, ready);
+  const open = (hash = '#/map', ready = DRAWN) =>
+    openPage(stage.browser, stage.server.address, hash, {}, ready);
 
   /** How many pixels of the map have nearly this colour. */
   async function pixelsOf(
@@ -60,7 +45,7 @@ describe.skipIf(findChromium() === undefined)(`the map on the page${whyNoChromiu
       'catalog',
       'map',
       '--catalog',
-      join(folder, 'catalog'),
+      join(stage.folder, 'catalog'),
       '--quiet',
     ]);
     await page.reload();

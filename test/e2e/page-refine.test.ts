@@ -1,33 +1,16 @@
 /** What changes a search: trail, groups, variety, order, ranges; all of it in the address, back, forward and shared. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findChromium, launchChromium, whyNoChromium } from '../support/chromium.js';
-import { openPage, type ServedPage, servePage, tileNames } from '../support/served-page.js';
-import { writeTinyCatalog } from '../support/tiny-catalog.js';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { findChromium, whyNoChromium } from '../support/chromium.js';
+import { openPage, tileNames } from '../support/served-page.js';
+import { withServedPage } from '../support/with-served-page.js';
 
 const QUERY = 'like=id:pictures/red%200.png';
 
 describe.skipIf(findChromium() === undefined)(`refining on the page${whyNoChromium()}`, () => {
-  let folder: string;
-  let server: ServedPage;
-  let browser: Browser;
+  const stage = withServedPage({ isPriceNumeric: true });
 
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'semblance-page-refine-'));
-    server = await servePage(await writeTinyCatalog(folder, { isPriceNumeric: true }));
-    browser = await launchChromium();
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-  });
-
-  const open = (hash: string) => openPage(browser, server.address, hash);
+  const open = (hash: string) => openPage(stage.browser, stage.server.address, hash);
 
   /** Runs what sends a search, and waits for its answer and for the page to show it. */
   async function asks(page: Page, act: () => Promise<unknown>): Promise<Record<string, unknown>> {
@@ -131,7 +114,7 @@ describe.skipIf(findChromium() === undefined)(`refining on the page${whyNoChromi
 
   test('a server that goes away is said in every view, and each goes on when it is back', async () => {
     const page = await open(`#/?${QUERY}`);
-    await server.kill();
+    await stage.server.kill();
     for (const view of ['Feedback', 'Map']) {
       await page.getByRole('link', { name: view, exact: true }).click();
       if (view === 'Feedback') await page.waitForSelector('text=The server does not answer');
@@ -139,7 +122,7 @@ describe.skipIf(findChromium() === undefined)(`refining on the page${whyNoChromi
     await page.getByRole('link', { name: 'Search', exact: true }).click();
     await page.getByRole('button', { name: 'Same kind' }).click();
     await page.waitForSelector('text=The server does not answer');
-    await server.restart();
+    await stage.server.restart();
     // It is asked again by itself as well; either way no reload is needed.
     await page
       .getByRole('button', { name: 'Try again' })

@@ -1,20 +1,12 @@
 /** The page in a real Chromium against a real `semblance serve` on a small catalogue: the main ways through it. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findChromium, launchChromium, whyNoChromium } from '../support/chromium.js';
-import {
-  greenPng,
-  openPage,
-  type ServedPage,
-  searched,
-  servePage,
-  tileNames,
-} from '../support/served-page.js';
-import { writeTinyCatalog } from '../support/tiny-catalog.js';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { findChromium, whyNoChromium } from '../support/chromium.js';
+import { greenPng, openPage, searched, tileNames } from '../support/served-page.js';
+import { withServedPage } from '../support/with-served-page.js';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -29,24 +21,10 @@ test('the page without the map is at most 200 kB gzipped', async () => {
 });
 
 describe.skipIf(findChromium() === undefined)(`the page${whyNoChromium()}`, () => {
-  let folder: string;
-  let server: ServedPage;
-  let browser: Browser;
-
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'semblance-page-'));
-    server = await servePage(await writeTinyCatalog(folder));
-    browser = await launchChromium();
-  });
-
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-  });
+  const stage = withServedPage();
 
   const open = (hash = '', options: BrowserContextOptions = {}) =>
-    openPage(browser, server.address, hash, options);
+    openPage(stage.browser, stage.server.address, hash, options);
 
   async function upload(page: Page): Promise<void> {
     await page.setInputFiles('[data-intake=file]', await greenPng());
@@ -121,10 +99,10 @@ describe.skipIf(findChromium() === undefined)(`the page${whyNoChromium()}`, () =
 
   test('says that the server is down, and goes on when it is back', async () => {
     const page = await open('#/?like=id:pictures/red%200.png');
-    await server.kill();
+    await stage.server.kill();
     await page.getByRole('button', { name: 'Same kind' }).click();
     await page.waitForSelector('text=The server does not answer');
-    await server.restart();
+    await stage.server.restart();
     await page.getByRole('button', { name: 'Try again' }).click();
     await page.waitForSelector('.found ol.grid .tile');
     await page.close();

@@ -60,7 +60,7 @@ export function Results() {
       <Grid label={t.results.grid} isBusy={state === 'loading' && !isHeld} order={found}>
         {(active, setActive) => (
           <>
-            {found.map((hit, i) => [
+            {found.flatMap((hit, i) => [
               i === below && !answer.nothingSimilar && (
                 <li key="cut" class="cut">
                   <span>{t.results.cutLine(t.percent(cut.probability), t.levelThings[level])}</span>

@@ -3,6 +3,9 @@ import type { ComponentChildren } from 'preact';
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { slide } from './slide.js';
 
+/** What of a tile takes the focus. */
+const TILE = '.tile-picture';
+
 interface Props {
   readonly label: string;
   readonly isBusy: boolean;
@@ -16,12 +19,19 @@ export function Grid({ label, isBusy, order, children }: Props) {
   const list = useRef<HTMLOListElement>(null);
   const [active, setActive] = useState(0);
   const places = useRef(new Map<string, { left: number; top: number }>());
+  const shown = Math.min(active, Math.max(order.length - 1, 0));
+  const focused = focusWithin(list.current);
   useLayoutEffect(() => {
-    if (list.current !== null) places.current = slide(list.current, places.current);
+    if (list.current === null) return;
+    places.current = slide(list.current, places.current);
+    if (focused === undefined || focusWithin(list.current) !== undefined) return;
+    // A browser takes the focus from what is moved in the document; who walks by keys would start again from the top.
+    const stays = focused.isConnected ? focused : list.current.querySelectorAll<HTMLElement>(TILE)[shown];
+    stays?.focus({ preventScroll: true });
   }, [order]);
   const keyDown = (event: KeyboardEvent) => {
-    if (!(event.target instanceof HTMLElement) || !event.target.matches('.tile-picture')) return;
-    const tiles = [...(list.current?.querySelectorAll<HTMLElement>('.tile-picture') ?? [])];
+    if (!(event.target instanceof HTMLElement) || !event.target.matches(TILE)) return;
+    const tiles = [...(list.current?.querySelectorAll<HTMLElement>(TILE) ?? [])];
     const index = tiles.indexOf(event.target);
     const next = neighbour(tiles, index, event.key);
     if (next === undefined) return;
@@ -30,7 +40,6 @@ export function Grid({ label, isBusy, order, children }: Props) {
     tiles[next]?.focus();
     tiles[next]?.scrollIntoView({ block: 'nearest' });
   };
-  const shown = Math.min(active, Math.max(order.length - 1, 0));
   return (
     <ol ref={list} class="grid" part="grid" aria-label={label} aria-busy={isBusy} onKeyDown={keyDown}>
       {children(shown, setActive)}
@@ -39,6 +48,14 @@ export function Grid({ label, isBusy, order, children }: Props) {
 }
 
 // --- internal ---
+
+/** The element of the list that has the focus, in a shadow tree too. */
+function focusWithin(list: HTMLElement | null): HTMLElement | undefined {
+  if (list === null) return undefined;
+  const root = list.getRootNode();
+  const element = (root instanceof ShadowRoot ? root : document).activeElement;
+  return element instanceof HTMLElement && list.contains(element) ? element : undefined;
+}
 
 function neighbour(tiles: readonly HTMLElement[], index: number, key: string): number | undefined {
   if (key === 'ArrowRight') return Math.min(index + 1, tiles.length - 1);
