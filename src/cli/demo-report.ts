@@ -40,6 +40,7 @@ async function demoData(inputs: DemoReportInputs): Promise<ReportData> {
     folders: [folder],
     split: 'test',
     seed: configuration.seed,
+    calibrations: [metrics.calibration],
     labels,
     progress,
     signal,

@@ -9,7 +9,7 @@ import {
 import type { Schema } from '../../granularity/index.js';
 import { ITEM_LEVEL } from '../../granularity/index.js';
 import { formatDuration } from '../../util/index.js';
-import { judgeCalibration } from '../hit-calibration.js';
+import { type HitCalibration, judgeCalibration } from '../hit-calibration.js';
 import { calibrationPlots, hitReliabilityPlots, predictedAttributes, reportAttribute } from './attributes.js';
 import { trainingPlots } from './curves.js';
 import { dimensionPlots, embeddingMaps, type ViewOptions } from './embedding-views.js';
@@ -28,6 +28,8 @@ export interface ReportInputs extends ViewOptions {
   /** What agreeing at a level is called. Default: `same <level>`. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly command?: string;
+  /** Of the runs, in their order, where it was judged before. Default: it is judged. */
+  readonly calibrations?: readonly (HitCalibration | undefined)[];
 }
 
 /** Everything that can be said of runs. */
@@ -58,7 +60,7 @@ export async function reportData(inputs: ReportInputs): Promise<ReportData> {
 
 /** What is seen by looking into the runs: neighbours, dimensions, maps, attributes. */
 export async function viewsOfRuns(
-  inputs: Pick<ReportInputs, 'runs' | 'folders' | 'seed' | 'progress' | 'signal'> & {
+  inputs: Pick<ReportInputs, 'runs' | 'folders' | 'seed' | 'progress' | 'signal' | 'calibrations'> & {
     labels: Readonly<Record<string, string>>;
   },
 ): Promise<Pick<ReportData, 'grids' | 'dimensions' | 'maps' | 'attributes' | 'calibration'>> {
@@ -85,7 +87,10 @@ export async function viewsOfRuns(
       ...hitReliabilityPlots(
         runs.map(({ label, embedded }, i) => ({
           label,
-          calibration: judgeCalibration(embedded, folders[i]!.bundle.card, inputs.progress),
+          calibration:
+            inputs.calibrations === undefined
+              ? judgeCalibration(embedded, folders[i]!.bundle.card, inputs.progress)
+              : inputs.calibrations[i],
         })),
         labels,
       ),
