@@ -13,6 +13,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { median } from 'simple-statistics';
 
 /** Name → default batch. */
 const ARCHITECTURES: Readonly<Record<string, number>> = {
@@ -139,12 +140,4 @@ async function open(command: string, argv: readonly string[]) {
       return Number(await next());
     },
   };
-}
-
-function median(list: readonly number[]): number {
-  const sorted = [...list].sort((a, b) => a - b);
-  return (
-    ((sorted[Math.floor((sorted.length - 1) / 2)] ?? 0) + (sorted[Math.ceil((sorted.length - 1) / 2)] ?? 0)) /
-    2
-  );
 }

@@ -6,6 +6,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { median } from 'simple-statistics';
 import { evaluateRetrieval, type Role } from '../src/evaluation/index.js';
 import { runtimeProducts } from '../src/evaluation/products.js';
 import { Random } from '../src/util/index.js';
@@ -95,7 +96,6 @@ const whole = (of: 'seconds' | 'cpu') =>
       metrics: run.start[of] + each * (rows - few),
     };
   });
-const median = (numbers: number[]) => numbers.sort((a, b) => a - b)[numbers.length >> 1]!;
 for (const of of ['seconds', 'cpu'] as const) {
   const all = whole(of);
   console.log(

@@ -7,18 +7,17 @@
  * [--without-pytorch]`.
  * The model takes float32 [N, 3, 224, 224] in [−1, 1], as MobileNetV2 does.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { median } from 'simple-statistics';
 import { cachedFeatures } from '../src/data/index.js';
 import { buildGraph, input, substitute } from '../src/graph/index.js';
 import { normalizePictures } from '../src/models/index.js';
 import { floatTensor, readModel, Session, writeModel } from '../src/onnx/index.js';
 import { Random, sha256 } from '../src/util/index.js';
+import { openRival } from './support/pytorch.js';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -90,10 +89,16 @@ async function inference(): Promise<number> {
   return (performance.now() - started) / 1000;
 }
 
-const rival = flags['without-pytorch'] ? undefined : await openRival();
+const rival = flags['without-pytorch']
+  ? undefined
+  : await openRival('feature_extraction.py', [JSON.stringify({ size, batchSize, threads, workers: 2 })]);
 const rounds: { a: number; b: number; c: number }[] = [];
 for (let round = -1; round < Number(flags.rounds); round++) {
-  const result = { a: await whole(), b: await inference(), c: (await rival?.extract()) ?? Number.NaN };
+  const result = {
+    a: await whole(),
+    b: await inference(),
+    c: (await rival?.ask(JSON.stringify(paths))) ?? Number.NaN,
+  };
   const rate = (seconds: number) => (paths.length / seconds).toFixed(1);
   console.log(
     `${round < 0 ? 'warm-up' : `round ${round + 1}`}: ours ${rate(result.a)} pictures/s, onnxruntime alone ${rate(result.b)}, ` +
@@ -101,46 +106,9 @@ for (let round = -1; round < Number(flags.rounds); round++) {
   );
   if (round >= 0) rounds.push(result);
 }
-const median = (list: readonly number[]) => [...list].sort((x, y) => x - y)[list.length >> 1]!;
 console.log(
   `median of ${rounds.length}: ours / alone ${median(rounds.map(({ a, b }) => b / a)).toFixed(2)}, ` +
     `ours / PyTorch ${median(rounds.map(({ a, c }) => c / a)).toFixed(2)}`,
 );
 rival?.close();
 await Promise.all([ours.close(), alone.close()]);
-
-async function openRival() {
-  const child = spawn(
-    '/usr/bin/python3',
-    [
-      new URL('./feature_extraction.py', import.meta.url).pathname,
-      JSON.stringify({ size, batchSize, threads, workers: 2 }),
-    ],
-    {
-      stdio: ['pipe', 'pipe', 'ignore'],
-      // By default glibc hands every large tensor back to the system and PyTorch spends its time on page faults: a
-      // batch took 5.4 s, and with these 0.9 s.
-      env: {
-        ...process.env,
-        MALLOC_MMAP_THRESHOLD_: '1073741824',
-        MALLOC_TRIM_THRESHOLD_: '4294967296',
-      },
-    },
-  );
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ended = once(child, 'exit').then(() => undefined);
-  const first = await Promise.race([lines.next(), ended]);
-  if (typeof first?.value !== 'string' || !first.value.startsWith('ready')) {
-    console.log('PyTorch is not installed: only ours is timed');
-    return undefined;
-  }
-  return {
-    async extract(): Promise<number> {
-      child.stdin.write(`${JSON.stringify(paths)}\n`);
-      return Number((await lines.next()).value);
-    },
-    close() {
-      child.stdin.end();
-    },
-  };
-}

@@ -4,6 +4,8 @@
  *
  * Run: `npx tsx bench/input-pipeline.ts MANIFEST [blocks] [steps a block]`, e.g. with `runs/demo/data/manifest.csv`.
  */
+
+import { median } from 'simple-statistics';
 import { createLoader, readManifest } from '../src/data/index.js';
 import type { Schema } from '../src/granularity/index.js';
 import { floatTensor, Session, StatefulSession, writeModel } from '../src/onnx/index.js';
@@ -72,7 +74,6 @@ for (let block = -1; block < Number(blockCount); block++) {
 await loader.close();
 await session.close();
 
-const median = (list: readonly number[]) => [...list].sort((a, b) => a - b)[list.length >> 1] as number;
 const ratios = times.loader.map((time, i) => time / (times.constant[i] as number));
 console.log(
   `constant batch ${median(times.constant).toFixed(1)} ms a step, loader ${median(times.loader).toFixed(1)} ms`,

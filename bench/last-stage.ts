@@ -7,12 +7,12 @@
  *
  * Run: `npx tsx bench/last-stage.ts [--only resnet18,mobilenet_v2] [--batch 16] [--epochs 10] [--views 1] [--steps 5]`
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { median } from 'simple-statistics';
 import {
   buildGraph,
   constant,
@@ -40,6 +40,7 @@ import {
 } from '../src/onnx/index.js';
 import { sgd } from '../src/optimizers/index.js';
 import { Random } from '../src/util/index.js';
+import { openRival } from './support/pytorch.js';
 
 const PYTHON = '/usr/bin/python3';
 const { values: flags } = parseArgs({
@@ -78,16 +79,17 @@ for (const name of flags.only.split(',')) {
     const ours = await openOurs(join(folder, 'model.onnx'));
     const list = join(folder, 'trained.json');
     writeFileSync(list, JSON.stringify(ours.trained));
-    const rival = await openRival([script(), 'step', ...model, threads, list]);
+    const rival = await openRival('architectures.py', ['step', ...model, threads, list]);
+    if (rival === undefined) process.exit(1);
     const times: { prefix: number[]; step: number[]; rival: number[] } = { prefix: [], step: [], rival: [] };
     for (let i = 0; i < Number(flags.steps) + WARM_UP; i++) {
-      const measured = [await ours.prefix(), await ours.step(), await rival.step()] as const;
+      const measured = [await ours.prefix(), await ours.step(), await rival.ask('step')] as const;
       if (i < WARM_UP) continue;
       times.prefix.push(measured[0]);
       times.step.push(measured[1]);
       times.rival.push(measured[2]);
     }
-    rival.end();
+    rival.close();
     await ours.close();
     const [prefix, step, torch] = [times.prefix, times.step, times.rival].map(median) as [
       number,
@@ -183,25 +185,4 @@ async function openStep(plan: ReturnType<typeof planBackbone>, cut: CutPoint): P
     );
   });
   return new StatefulSession(await Session.create(writeModel(buildGraph(inputs, wanted))), states);
-}
-
-async function openRival(argv: readonly string[]) {
-  const child = spawn(PYTHON, argv, {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    // glibc gives PyTorch's large tensors back to the system at every step unless it is told to keep them.
-    env: { ...process.env, MALLOC_MMAP_THRESHOLD_: '1073741824', MALLOC_TRIM_THRESHOLD_: '4294967296' },
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  await lines.next();
-  return {
-    async step(): Promise<number> {
-      child.stdin.write('step\n');
-      return Number(String((await lines.next()).value).split(' ')[0]);
-    },
-    end: () => child.stdin.end(),
-  };
-}
-
-function median(list: readonly number[]): number {
-  return [...list].sort((a, b) => a - b)[list.length >> 1] as number;
 }

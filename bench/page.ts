@@ -21,6 +21,7 @@ import { launchChromium } from '../test/support/chromium.js';
 import { servePage } from '../test/support/served-page.js';
 import { tinyBundle } from '../test/support/tiny-bundle.js';
 import { BENCH_LAYOUT, BENCH_SCHEMA, benchRecords } from './stored-vectors.js';
+import { quantile } from './support/times.js';
 
 const { values } = parseArgs({
   options: {
@@ -87,8 +88,8 @@ async function measureStart(browser: Browser): Promise<void> {
     shift = Math.max(shift, await layoutShift(page));
     await page.context().close();
   }
-  results['first paint, ms'] = median(paints);
-  results['first pictures, ms'] = median(useful);
+  results['first paint, ms'] = quantile(paints, 0.5);
+  results['first pictures, ms'] = quantile(useful, 0.5);
   results['layout shift, start'] = shift.toFixed(4);
 }
 
@@ -308,13 +309,4 @@ async function makeCatalog(): Promise<void> {
 
 function clamp(value: number): number {
   return Math.min(Math.max(value, 0), 1);
-}
-
-function quantile(numbers: readonly number[], share: number): string {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN).toFixed(1);
-}
-
-function median(numbers: readonly number[]): string {
-  return quantile(numbers, 0.5);
 }

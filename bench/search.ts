@@ -19,6 +19,7 @@ import {
   BENCH_NUMERIC,
   benchRecords,
 } from './stored-vectors.js';
+import { milliseconds, quantile } from './support/times.js';
 
 const { values } = parseArgs({
   options: {
@@ -125,15 +126,4 @@ async function bareQuery(query: Float32Array, filter: Filter): Promise<string[]>
   if (sql !== undefined) bare.where(sql);
   const arrow = await bare.select(['id', '_distance']).toArrow();
   return Array.from(arrow.getChild('id') ?? [], String);
-}
-
-async function milliseconds<T>(action: () => Promise<T>): Promise<{ ms: number; result: T }> {
-  const start = performance.now();
-  const result = await action();
-  return { ms: performance.now() - start, result };
-}
-
-function quantile(times: readonly number[], share: number): string {
-  const sorted = [...times].sort((a, b) => a - b);
-  return (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN).toFixed(1);
 }

@@ -13,6 +13,7 @@ import { decodePixels } from '../src/bundle/embedder.js';
 import { LiveCatalog, type StoredRecord } from '../src/catalog/index.js';
 import { buildServer } from '../src/server/index.js';
 import { Random } from '../src/util/index.js';
+import { milliseconds, quantile } from './support/times.js';
 
 const { values } = parseArgs({
   options: {
@@ -98,15 +99,4 @@ async function photo(): Promise<Uint8Array> {
   return await sharp({ create: { width: 1024, height: 768, channels: 3, background: 'white', noise } })
     .jpeg({ quality: 85 })
     .toBuffer();
-}
-
-async function milliseconds<T>(action: () => Promise<T>): Promise<{ ms: number; result: T }> {
-  const start = performance.now();
-  const result = await action();
-  return { ms: performance.now() - start, result };
-}
-
-function quantile(of: readonly number[], share: number): string {
-  const sorted = [...of].sort((a, b) => a - b);
-  return (sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN).toFixed(1);
 }

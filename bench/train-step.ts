@@ -5,10 +5,7 @@
  * PyTorch: `apt-get install python3-torch libopenblas0-pthread` (with the reference BLAS it is 30 times slower and no
  * rival); where `/usr/bin/python3` has no torch, only ours is timed. The idle rival sleeps: each has both cores to itself.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { merge, parseSettings } from '../src/cli/settings.js';
 import type { Schema } from '../src/granularity/index.js';
@@ -20,6 +17,7 @@ import {
   resolveConfiguration,
 } from '../src/training/index.js';
 import { Random } from '../src/util/index.js';
+import { openRival } from './support/pytorch.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -44,12 +42,14 @@ const schema: Schema = {
 };
 
 const ours = await openOurs();
-const rival = await openRival();
+const rival = await openRival('train_step.py', [
+  JSON.stringify({ ...network, ...batch, attributes, threads, denormalsAreZero: true }),
+]);
 const times: { ours: number[]; torch: number[] } = { ours: [], torch: [] };
 const WARM_UP = 5;
 for (let index = 0; index < Number(flags.steps) + WARM_UP; index++) {
   const ownTime = await ours.step(index + 1);
-  const rivalTime = await rival?.step();
+  const rivalTime = await rival?.ask('step');
   if (index < WARM_UP) continue;
   times.ours.push(ownTime);
   if (rivalTime !== undefined) times.torch.push(rivalTime);
@@ -115,41 +115,6 @@ async function openOurs() {
     async close() {
       if (flags.profile !== undefined) session.endProfiling();
       await stateful.close();
-    },
-  };
-}
-
-async function openRival() {
-  const child = spawn(
-    '/usr/bin/python3',
-    [
-      new URL('./train_step.py', import.meta.url).pathname,
-      JSON.stringify({ ...network, ...batch, attributes, threads, denormalsAreZero: true }),
-    ],
-    {
-      stdio: ['pipe', 'pipe', 'ignore'],
-      // glibc gives PyTorch's large tensors back to the system at every step unless it is told to keep them.
-      env: {
-        ...process.env,
-        MALLOC_MMAP_THRESHOLD_: '1073741824',
-        MALLOC_TRIM_THRESHOLD_: '4294967296',
-      },
-    },
-  );
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ended = once(child, 'exit').then(() => undefined);
-  const first = await Promise.race([lines.next(), ended]);
-  if (typeof first?.value !== 'string' || !first.value.startsWith('ready')) {
-    console.log('PyTorch is not installed: only ours is timed');
-    return undefined;
-  }
-  return {
-    async step(): Promise<number> {
-      child.stdin.write('step\n');
-      return Number((await lines.next()).value);
-    },
-    close() {
-      child.stdin.end();
     },
   };
 }
