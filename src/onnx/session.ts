@@ -2,6 +2,7 @@
  * Runs a model with onnxruntime. This is the only place where a device is chosen, and where onnxruntime is called.
  */
 import { availableParallelism } from 'node:os';
+import './no-telemetry.js';
 import * as ort from 'onnxruntime-node';
 import { type DataType, formatShape, sizeOf, type TensorData } from '../graph/index.js';
 import { errorMessage, GraphError } from '../util/index.js';
