@@ -18,10 +18,12 @@ import { manifestPath } from '../data/index.js';
 import {
   DataError,
   errorMessage,
+  makeFolder,
   npyWriter,
   readJson,
   readNpy,
   type StartProgress,
+  StorageError,
   silentProgress,
   syncFolder,
   writeJson,
@@ -77,7 +79,9 @@ export async function exportCatalog(
       file: target,
     });
   const folder = join(dirname(resolve(target)), `.${basename(target)}.${process.pid}.unfinished`);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder).catch((error) => {
+    throw new StorageError(error, { file: target, what: 'export:' });
+  });
   const { store, description, layout } = catalog;
   const attributes = description.columns.filter(
     (name) => !(BASE_COLUMNS as readonly string[]).includes(name),
@@ -143,7 +147,7 @@ export async function exportCatalog(
     return { pictures: count, missing };
   } catch (error) {
     if (error instanceof DataError || signal?.aborted) throw error;
-    throw new DataError(`export: cannot be written: ${errorMessage(error)}`, { file: target, cause: error });
+    throw new StorageError(error, { file: target, what: 'export:' });
   } finally {
     bar.stop();
     await rm(folder, { recursive: true, force: true });

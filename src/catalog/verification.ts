@@ -14,6 +14,7 @@ import {
   type StartProgress,
   sha256OfFile,
   silentProgress,
+  storageFault,
 } from '../util/index.js';
 import {
   CATALOG_FILE,
@@ -93,6 +94,8 @@ export async function verifyCatalog(directory: string, options: VerifyOptions = 
   const problems = new Problems();
   const description = await findDescription(directory, repair, problems);
   if (description === undefined) return { pictures: null, problems: problems.list, isMapStale: false };
+  // Says at once, and as what it is, that nothing can be mended here.
+  if (repair) await whileWriting(directory, async () => {}, { signal });
   let catalog: Catalog | undefined;
   let pictures: number | null = null;
   let isMapStale = false;
@@ -122,7 +125,11 @@ export async function verifyCatalog(directory: string, options: VerifyOptions = 
     await lookAtLeftovers(directory, catalog, repair, problems);
   } catch (error) {
     if (signal?.aborted) throw error;
-    problems.add('store', description.store, `${errorMessage(error)}. Index again, or import an export`);
+    const advice =
+      storageFault(error).fault === 'not-permitted'
+        ? 'Let this user read the catalogue'
+        : 'Index again, or import an export';
+    problems.add('store', description.store, `${errorMessage(error)}. ${advice}`);
   } finally {
     await catalog?.close();
   }

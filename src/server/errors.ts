@@ -4,7 +4,7 @@
  */
 import type { FastifyError } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
-import { DataError, errorMessage } from '../util/index.js';
+import { DataError, errorMessage, StorageError, type StorageFault } from '../util/index.js';
 import type { Problem } from './contract.js';
 import { type Issue, issueErrors } from './issues.js';
 
@@ -44,6 +44,7 @@ export const PROBLEMS = {
   'too-busy': [503, 'Too many pictures are waiting for the model'],
   unavailable: [503, 'The server is starting or stopping'],
   timeout: [503, 'The request took too long'],
+  'cannot-write': [507, 'The catalogue cannot be written'],
 } as const satisfies Record<string, readonly [number, string]>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
@@ -129,10 +130,20 @@ export function toHttpError(error: unknown): HttpError {
     const code = BY_STATUS[statusCode] ?? 'bad-request';
     return new HttpError(code, clientMessage(error), { cause: error });
   }
+  if (error instanceof StorageError)
+    return new HttpError('cannot-write', STORAGE_FAULTS[error.fault], { cause: error });
   return new HttpError('internal', 'the server could not answer; its log says why', { cause: error });
 }
 
 // --- internal ---
+
+/** What a client learns of a disk that takes nothing: no names of files. */
+const STORAGE_FAULTS: Readonly<Record<StorageFault, string>> = {
+  full: 'the disk of the server is full; what was there stays, and searches go on',
+  'read-only': 'the file system of the server is read-only; searches go on',
+  'not-permitted': 'the server may not write its catalogue; searches go on',
+  other: 'the disk of the server does not take it; its log says why',
+};
 
 /** The framework's codes → ours, with our own words where its own would not help a client. */
 const FRAMEWORK_ERRORS: Readonly<Record<string, readonly [ProblemCode, string?]>> = {

@@ -11,14 +11,14 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, realpath, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { DataError, errorMessage } from './errors.js';
+import { DataError, errorMessage, StorageError } from './errors.js';
 
 /**
  * Writes a file so that a reader, or a machine that loses power, sees the old content or the new one, never a part; what
  * was written is on the disk when the promise resolves. Makes the folder if it is missing. Of two writes of one file at
  * a time, in one process or in two, one is there in the end. A link is followed.
  * @param options.mode permissions of the file; absent: those of the one that is there, or what the system gives a new one
- * @throws DataError naming the file when it cannot be written (full disk, no permission); the old content stays.
+ * @throws StorageError naming the file when it cannot be written (full disk, no permission); the old content stays.
  */
 export async function writeFileAtomic(
   path: string,
@@ -51,7 +51,7 @@ export async function writeFileAtomic(
     await syncFolder(dirname(target));
     await removeUnfinished(target);
   } catch (error) {
-    throw new DataError(`cannot be written: ${errorMessage(error)}`, { file: path, cause: error });
+    throw new StorageError(error, { file: path });
   }
 }
 
@@ -71,7 +71,9 @@ export async function syncFolder(path: string): Promise<void> {
  * with the power when the folder's own name is.
  */
 export async function makeFolder(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true });
+  const first = await mkdir(path, { recursive: true }).catch(async (error) => {
+    throw await reasonWhyNot(path, error);
+  });
   if (first === undefined) return;
   const top = dirname(resolve(first));
   for (let at = dirname(resolve(path)); ; at = dirname(at)) {
@@ -135,6 +137,19 @@ export async function isLeftUnfinished(path: string): Promise<boolean> {
 }
 
 // --- internal ---
+
+/** Node says that a folder is not there where the file system is read-only: what the first missing one's own making says. */
+async function reasonWhyNot(path: string, error: NodeJS.ErrnoException): Promise<unknown> {
+  if (error.code !== 'ENOENT') return error;
+  for (let missing = resolve(path); missing !== dirname(missing); missing = dirname(missing)) {
+    const reason = await mkdir(missing).then(
+      () => error,
+      (own: NodeJS.ErrnoException) => own,
+    );
+    if (reason.code !== 'ENOENT') return reason;
+  }
+  return error;
+}
 
 /** Of this machine, or of this container; in the names of unfinished files. */
 const MACHINE = sha256(hostname()).slice(0, 6);

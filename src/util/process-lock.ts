@@ -5,10 +5,10 @@
  * take it.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { DataError, errorMessage } from './errors.js';
+import { DataError, errorMessage, StorageError } from './errors.js';
 import { makeFolder } from './files.js';
 
 export interface ProcessLock {
@@ -29,7 +29,7 @@ export interface LockHolder {
  * @param file made, with its folder, and removed again
  * @param options.onWait told once, of the first holder that is waited for
  * @param options.pollMs milliseconds between two looks. Default 50.
- * @throws what `signal` was aborted with; DataError when the file cannot be written
+ * @throws what `signal` was aborted with; StorageError when the file cannot be written
  */
 export async function acquireLock(
   file: string,
@@ -122,13 +122,27 @@ function parse(text: string): (LockHolder & { token: string }) | undefined {
 async function create(file: string, text: string): Promise<boolean> {
   for (let isSecond = false; ; isSecond = true) {
     try {
-      await writeFile(file, text, { flag: 'wx' });
+      const handle = await open(file, 'wx');
+      try {
+        await handle.writeFile(text);
+      } catch (error) {
+        await rm(file, { force: true }).catch(() => {}); // without its content it would hold others up
+        throw error;
+      } finally {
+        await handle.close();
+      }
       return true;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EEXIST') return false;
-      if (code === 'ENOENT' && !isSecond) await makeFolder(dirname(file)).catch(() => {});
-      else throw new DataError(`cannot be written: ${errorMessage(error)}`, { file, cause: error });
+      const failed =
+        code === 'ENOENT' && !isSecond
+          ? await makeFolder(dirname(file)).then(
+              () => undefined,
+              (reason: unknown) => reason,
+            )
+          : error;
+      if (failed !== undefined) throw new StorageError(failed, { file });
     }
   }
 }

@@ -6,13 +6,20 @@
  * LanceDB 0.37 writes without fsync, so each commit's new files are synced here before it is acknowledged. What that
  * cannot cover: a power cut in the middle of a commit may leave that newest, unacknowledged version unreadable.
  */
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, rm, stat } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type Connection, connect, type Table } from '@lancedb/lancedb';
 import { Field, FixedSizeList, Float32, Float64, List, Schema, Utf8 } from 'apache-arrow';
 import { byCodePoint } from '../../granularity/index.js';
-import { DataError, errorMessage, makeFolder, syncFolder } from '../../util/index.js';
+import {
+  DataError,
+  errorMessage,
+  makeFolder,
+  StorageError,
+  storageFault,
+  syncFolder,
+} from '../../util/index.js';
 import { type Filter, numberOf } from '../filter.js';
 import type { IndexPlan, IndexState } from '../index-plan.js';
 import {
@@ -59,7 +66,9 @@ export async function openLanceStore(
     await makeFolder(directory);
     // 0: each read asks for the newest version, so a reader sees what a writer elsewhere has acknowledged.
     const connection = await connect(directory, { readConsistencyInterval: 0 });
-    const isThere = (await connection.tableNames()).includes(TABLE);
+    const isThere =
+      (await connection.tableNames()).includes(TABLE) &&
+      !(await removeUnmade(join(directory, `${TABLE}.lance`)));
     const table = isThere
       ? await connection.openTable(TABLE)
       : await connection.createEmptyTable(TABLE, arrowSchema(shape));
@@ -79,37 +88,41 @@ export async function openLanceStore(
     });
   } catch (error) {
     if (error instanceof DataError) throw error;
-    throw new DataError(`the store cannot be opened: ${errorMessage(error)}`, {
-      file: directory,
-      cause: error,
-    });
+    const { fault, reason } = storageFault(error);
+    if (fault === 'full' || fault === 'read-only')
+      throw new StorageError(error, { file: directory, what: 'the store' });
+    throw new DataError(`the store cannot be opened: ${reason}`, { file: directory, cause: error });
   }
 }
 
 /**
- * Syncs to disk the files below a folder that are not yet in `synced`, then the folders that hold them.
+ * Syncs to disk the files below a folder that are not yet in `synced`, then the folders that hold them. LanceDB makes files
+ * for its own user only; whoever may read a folder is to read what is in it, so they get the folder's permissions.
  * @returns the files synced now, relative to the folder.
  */
 export async function syncNewFiles(folder: string, synced: Set<string>): Promise<string[]> {
   const added: string[] = [];
   const folders = new Set<string>();
+  const mode = (await stat(folder)).mode & 0o666;
   for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
     const path = join(entry.parentPath, entry.name);
     // The hint of the newest version is the one file that is written over in place.
     if (!entry.isFile() || (synced.has(path) && entry.name !== 'latest_version_hint.json')) continue;
-    if (!(await sync(path, 'r+'))) continue;
+    if (!(await sync(path, isWindows ? 'r+' : 'r', mode))) continue;
     synced.add(path);
     folders.add(entry.parentPath);
     added.push(path.slice(folder.length + 1));
   }
   if (added.length > 0) folders.add(folder);
-  if (process.platform !== 'win32') for (const path of folders) await sync(path, 'r');
+  if (!isWindows) for (const path of folders) await sync(path, 'r');
   return added;
 }
 
 // --- internal ---
 
 const TABLE = 'pictures';
+/** A file must be open for writing to be synced there, and a folder cannot be opened. */
+const isWindows = process.platform === 'win32';
 /** Rows fetched beyond k, so that ties at the end of the list seldom need a second query. */
 const SPARE_HITS = 8;
 /** Facets kept where records are not in memory. */
@@ -399,10 +412,8 @@ class LanceStore implements IndexableStore {
           await syncNewFiles(this.#folder, this.#synced);
           return result;
         } catch (error) {
-          throw new DataError(`the store cannot be written: ${errorMessage(error)}`, {
-            file: this.#folder,
-            cause: error,
-          });
+          if (error instanceof StorageError) throw error;
+          throw new StorageError(error, { file: this.#folder, what: 'the store' });
         }
       });
     this.#lastWrite = done;
@@ -457,16 +468,38 @@ async function checkShape(directory: string, table: Table, shape: StoreShape): P
     );
 }
 
-/** @returns whether there was something to sync; a file that is gone again was of no matter. */
-async function sync(path: string, mode: 'r' | 'r+'): Promise<boolean> {
+/**
+ * Removes what is left of a table whose making did not come to its first version, of a process that was killed or a disk that
+ * was full: it would stand in the way for good. Where there is any data it is left.
+ * @returns whether it was so
+ */
+async function removeUnmade(folder: string): Promise<boolean> {
+  const namesIn = async (name: string) =>
+    await readdir(join(folder, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+  if ((await namesIn('_versions')).some((name) => name.endsWith('.manifest'))) return false;
+  if ((await namesIn('data')).length > 0) return false;
+  await rm(folder, { recursive: true, force: true });
+  return true;
+}
+
+/**
+ * @param mode permissions that the file is to have, where this user may give them
+ * @returns whether there was something to sync; a file that is gone again was of no matter.
+ */
+async function sync(path: string, flags: 'r' | 'r+', mode?: number): Promise<boolean> {
   let handle: Awaited<ReturnType<typeof open>>;
   try {
-    handle = await open(path, mode);
+    handle = await open(path, flags);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
   try {
+    if (mode !== undefined && ((await handle.stat()).mode & 0o777) !== mode)
+      await handle.chmod(mode).catch(() => {});
     await handle.sync();
   } finally {
     await handle.close();

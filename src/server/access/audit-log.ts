@@ -3,16 +3,18 @@
  * acknowledged write is without one; refused and failed ones have theirs too. The file is opened for each line: it can be renamed
  * by whatever rotates logs while servers run, and several servers can share it.
  */
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { FastifyRequest } from 'fastify';
-import { presentTime } from '../../util/index.js';
+import { makeFolder, presentTime, StorageError } from '../../util/index.js';
 import type { Server } from '../context.js';
 import { whoOf } from './access.js';
 import { OPERATION_SCOPES, operationOf } from './scopes.js';
 
 export class AuditLog {
   readonly path: string;
+  /** The end of the file may be half a line, of a disk that was full. */
+  #isTorn = false;
 
   constructor(path: string) {
     this.path = path;
@@ -21,11 +23,18 @@ export class AuditLog {
   /**
    * Appends a line on a request.
    * @param what of it is known beside who asked: `operation`, `status`, ids
-   * @throws when the file cannot be written
+   * @throws StorageError when the file cannot be written
    */
   async add(request: FastifyRequest, what: object): Promise<void> {
     const line = { at: presentTime(), ...whoOf(request), address: request.ip, request: request.id, ...what };
-    await append(this.path, `${JSON.stringify(line)}\n`);
+    const start = this.#isTorn ? '\n' : '';
+    try {
+      await append(this.path, `${start}${JSON.stringify(line)}\n`);
+      this.#isTorn = false;
+    } catch (error) {
+      this.#isTorn = true;
+      throw new StorageError(error, { file: this.path });
+    }
   }
 }
 
@@ -38,11 +47,14 @@ export function auditWrites(server: Server, log: AuditLog): void {
     seen.add(request); // when the line fails, its problem is answered without another try
     const { id, key } = (request.params ?? {}) as { id?: string; key?: string };
     const target = (id ?? key)?.slice(0, 1024);
-    await log.add(request, {
-      operation,
-      ...(target === undefined ? {} : { target }),
-      status: reply.statusCode,
-    });
+    const line = { operation, ...(target === undefined ? {} : { target }), status: reply.statusCode };
+    try {
+      await log.add(request, line);
+    } catch (error) {
+      // Where nothing was written there is nothing to tell, and the answer says why it was not.
+      if (reply.statusCode < 400) throw error;
+      request.log.error(error);
+    }
   });
 }
 
@@ -53,7 +65,7 @@ async function append(path: string, text: string): Promise<void> {
   const openFile = () => open(path, 'a', 0o600);
   const handle = await openFile().catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     return await openFile();
   });
   try {
