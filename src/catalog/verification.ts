@@ -3,7 +3,7 @@
  * the copy beside the vectors, a picture that changed or a vector that is wrong is embedded again, what nobody needs is
  * removed. Records whose pictures are gone are removed only when that is asked for: a drive may merely be away.
  */
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { access, constants, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { openEmbedder } from '../bundle/index.js';
 import type { VectorLayout } from '../granularity/index.js';
@@ -12,6 +12,7 @@ import {
   errorMessage,
   isLeftUnfinished,
   type StartProgress,
+  StorageError,
   sha256OfFile,
   silentProgress,
   storageFault,
@@ -95,7 +96,10 @@ export async function verifyCatalog(directory: string, options: VerifyOptions = 
   const description = await findDescription(directory, repair, problems);
   if (description === undefined) return { pictures: null, problems: problems.list, isMapStale: false };
   // Says at once, and as what it is, that nothing can be mended here.
-  if (repair) await whileWriting(directory, async () => {}, { signal });
+  if (repair)
+    await access(directory, constants.W_OK).catch((error) => {
+      throw new StorageError(error, { file: directory });
+    });
   let catalog: Catalog | undefined;
   let pictures: number | null = null;
   let isMapStale = false;

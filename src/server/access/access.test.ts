@@ -342,6 +342,6 @@ describe('what is written down', () => {
       payload: { attributes: { hue: ['teal'] } },
       headers: bearer(tokens.write),
     });
-    expect(answer.json()).toMatchObject({ status: 500, code: 'internal' });
+    expect(answer.json()).toMatchObject({ status: 507, code: 'cannot-write' });
   });
 });
