@@ -1,6 +1,11 @@
 import { basename } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { REAL_POSTGRES, startPglite } from '../../../test/conformance/postgres-server.js';
+import {
+  NO_REAL_POSTGRES,
+  startPglite,
+  startRealPostgres,
+  type TestServer,
+} from '../../../test/conformance/postgres-server.js';
 import { vectorStoreConformance } from '../../../test/conformance/vector-store.js';
 import { Random } from '../../util/index.js';
 import { dotProduct } from '../store.js';
@@ -9,12 +14,15 @@ import { openDatabase } from './postgres-database.js';
 import { copyRow, escapeText, filterCondition, unescapeText } from './postgres-sql.js';
 import { describeUrl } from './postgres-url.js';
 
-let pglite: Awaited<ReturnType<typeof startPglite>>;
+let pglite: TestServer;
+let real: TestServer | undefined;
 beforeAll(async () => {
   pglite = await startPglite();
+  if (NO_REAL_POSTGRES === undefined) real = await startRealPostgres();
 }, 240_000);
 afterAll(async () => {
   await pglite.stop();
+  await real?.stop();
 });
 
 // PGlite's socket passes no COPY on: its stores insert by rows.
@@ -25,13 +33,11 @@ vectorStoreConformance('postgres (PGlite)', {
   persistent: true,
 });
 
-const run = `${process.pid}`;
-if (REAL_POSTGRES === undefined)
-  it.skip('postgres (real): SEMBLANCE_TEST_POSTGRES names no server to test with', () => {});
+if (NO_REAL_POSTGRES !== undefined) it.skip(`postgres (real): ${NO_REAL_POSTGRES}`, () => {});
 else
   vectorStoreConformance('postgres (real, COPY)', {
     open: (directory, shape) =>
-      openPostgresStore(REAL_POSTGRES as string, `${run}-${basename(directory)}`, shape, { copyFrom: 100 }),
+      openPostgresStore((real as TestServer).url, basename(directory), shape, { copyFrom: 100 }),
     persistent: true,
   });
 
