@@ -107,15 +107,16 @@ export async function writeDescription(directory: string, description: CatalogDe
 
 /**
  * Runs a change of the catalogue's records or pictures, or of `catalog.json`, while no other process makes one.
- * Changes are short; an indexing run takes its turn for each batch that it stores.
+ * Changes are short; an indexing run takes its turn for each batch that it stores. In a database a change is one
+ * transaction: when it fails, nothing was written.
  */
 export async function whileWriting<T>(
   directory: string,
   change: () => Promise<T>,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<T> {
-  // A database's writers take turns by themselves.
-  if (isPostgresUrl(directory)) return await change();
+  if (isPostgresUrl(directory))
+    return await (await database()).whileWritingDatabase(directory, change, options);
   const lock = await acquireLock(join(directory, WRITE_LOCK), { ...options, pollMs: 10 });
   try {
     return await change();
@@ -186,7 +187,7 @@ export async function openCatalogForIndexing(
         const previous = { store: existing.store, retiredAt: presentTime() };
         await writeDescription(directory, { ...complete, previous });
       } else if (calibration !== undefined) await writeDescription(directory, complete);
-      if (!isPostgresUrl(directory)) await sweepStores(directory);
+      await sweepStores(directory);
     },
   };
 }

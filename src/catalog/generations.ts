@@ -16,11 +16,12 @@ export const STORE_PREFIX = 'vectors-';
 export const GRACE_MS = 600_000;
 
 /**
- * Says that this process reads a store, until it is released or the process ends.
- * Where the catalogue cannot be written, or is in a database, nothing is said.
+ * Says that this process reads a store, until it is released or the process ends (of a catalogue in a database: and a
+ * minute is over). Where the catalogue cannot be written, nothing is said.
  */
 export async function holdStore(directory: string, store: string): Promise<ProcessLock> {
-  if (isPostgresUrl(directory)) return NO_LOCK;
+  if (isPostgresUrl(directory))
+    return await (await database()).holdDatabaseStore(directory, store).catch(() => NO_LOCK);
   const file = join(directory, LOCKS, `${store}.${randomBytes(6).toString('hex')}${READER}`);
   return await acquireLock(file).catch(() => NO_LOCK);
 }
@@ -28,24 +29,19 @@ export async function holdStore(directory: string, store: string): Promise<Proce
 /** What becomes of a store that is not the catalogue's own. */
 export type StoreFate = 'read' | 'recent' | 'unused';
 
-/**
- * The stores beside the one that the catalogue uses: `read` by a process, replaced only a moment ago, or of no use. None of a
- * catalogue in a database.
- */
+/** The stores beside the one that the catalogue uses: `read` by a process, replaced only a moment ago, or of no use. */
 export async function otherStores(directory: string): Promise<{ store: string; fate: StoreFate }[]> {
-  if (isPostgresUrl(directory)) return [];
-  const { store: current, previous } = JSON.parse(
-    await readFile(join(directory, 'catalog.json'), 'utf8'),
-  ) as {
+  const text = isPostgresUrl(directory)
+    ? await (await database()).readDatabaseDescription(directory)
+    : await readFile(join(directory, 'catalog.json'), 'utf8');
+  if (text === undefined) return [];
+  const { store: current, previous } = JSON.parse(text) as {
     store: string;
     previous?: { store: string; retiredAt: string };
   };
-  const read = new Set(await heldStores(directory));
-  const names = (await readdir(directory)).filter(
-    (name) => name.startsWith(STORE_PREFIX) && name !== current,
-  );
-  return names.sort().map((store) => {
-    if (read.has(store)) return { store, fate: 'read' };
+  const stores = (await storesOf(directory)).filter(({ store }) => store !== current);
+  return stores.map(({ store, isRead }) => {
+    if (isRead) return { store, fate: 'read' };
     const isRecent = store === previous?.store && millisecondsSince(previous.retiredAt) < GRACE_MS;
     return { store, fate: isRecent ? 'recent' : 'unused' };
   });
@@ -63,7 +59,9 @@ export async function sweepStores(
   const removed: string[] = [];
   for (const { store, fate } of await otherStores(directory)) {
     if (fate !== 'unused' || (only !== undefined && only !== store)) continue;
-    await rm(join(directory, store), { recursive: true, force: true });
+    if (isPostgresUrl(directory)) {
+      if (!(await (await database()).dropDatabaseStore(directory, store))) continue;
+    } else await rm(join(directory, store), { recursive: true, force: true });
     removed.push(store);
   }
   return removed;
@@ -74,6 +72,20 @@ export async function sweepStores(
 const NO_LOCK: ProcessLock = { async handTo() {}, async release() {} };
 const LOCKS = 'locks';
 const READER = '.reader';
+
+/** Loaded when it is needed: most catalogues are folders. */
+function database() {
+  return import('./postgres-catalog.js');
+}
+
+async function storesOf(directory: string): Promise<{ store: string; isRead: boolean }[]> {
+  if (isPostgresUrl(directory)) return await (await database()).databaseStores(directory);
+  const read = new Set(await heldStores(directory));
+  return (await readdir(directory))
+    .filter((name) => name.startsWith(STORE_PREFIX))
+    .sort()
+    .map((store) => ({ store, isRead: read.has(store) }));
+}
 
 async function heldStores(directory: string): Promise<string[]> {
   const held: string[] = [];

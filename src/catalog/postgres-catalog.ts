@@ -2,11 +2,16 @@
  * Where a catalogue in PostgreSQL keeps its description: a row of `semblance.catalogs`. A location is
  * `postgres://user@host:port/database#name`; a password comes from PGPASSWORD or ~/.pgpass, because locations are
  * printed, logged and seen in lists of processes.
+ *
+ * Changes take turns by an advisory lock of the catalogue and are one transaction each. Who reads a store says so in
+ * `semblance.readers`, with the time; one that was not heard of for a minute is dead.
  */
-import { DataError } from '../util/index.js';
+import { randomUUID } from 'node:crypto';
+import { DataError, type ProcessLock } from '../util/index.js';
 import type { StoreShape, VectorStore } from './store.js';
-import { openPostgresStore } from './stores/postgres.js';
-import { type Database, openDatabase } from './stores/postgres-database.js';
+import { openStoreIn } from './stores/postgres.js';
+import { type Database, LOCK_NOT_AVAILABLE, shareDatabase } from './stores/postgres-database.js';
+import { escapeText, unescapeText } from './stores/postgres-sql.js';
 import { catalogName, describeUrl } from './stores/postgres-url.js';
 
 /** @returns the description's JSON; `undefined` where there is no such catalogue. */
@@ -31,6 +36,20 @@ export async function writeDatabaseDescription(location: string, description: ob
   );
 }
 
+/**
+ * Runs a change of the catalogue while nobody else makes one, on any machine. What it writes to the database is one
+ * transaction.
+ */
+export async function whileWritingDatabase<T>(
+  location: string,
+  change: () => Promise<T>,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<T> {
+  return await withDatabase(location, (database) =>
+    database.change(`catalog ${catalogName(location)}`, change, options),
+  );
+}
+
 /** Opens one of the catalogue's stores. From 20,000 pictures on it gets an index. */
 export async function openDatabaseStore(
   location: string,
@@ -38,22 +57,114 @@ export async function openDatabaseStore(
   shape: StoreShape,
 ): Promise<VectorStore> {
   refusePassword(location);
-  return await openPostgresStore(location, `${catalogName(location)}/${store}`, shape, {
-    index: 'hnsw',
+  const { database, release } = await shareDatabase(location);
+  try {
     // Rows by parameters go through every pooler and PGlite; COPY pays from here on.
-    copyFrom: 1000,
-  });
+    const options = { index: 'hnsw', copyFrom: 1000 } as const;
+    return await openStoreIn(database, `${catalogName(location)}/${store}`, shape, options, release);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** Says that this process reads a store, until it is released or was not heard of for a minute. */
+export async function holdDatabaseStore(location: string, store: string): Promise<ProcessLock> {
+  const { database, release } = await shareDatabase(location);
+  const reader = randomUUID();
+  const say = () =>
+    database.query(
+      `INSERT INTO semblance.readers (reader, store, seen_at) VALUES ($1, $2, clock_timestamp())
+       ON CONFLICT (reader) DO UPDATE SET seen_at = excluded.seen_at`,
+      [reader, escapeText(`${catalogName(location)}/${store}`)],
+    );
+  try {
+    await say();
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  const timer = setInterval(() => void say().catch(() => {}), (READER_SECONDS * 1000) / 4).unref();
+  return {
+    async handTo() {},
+    async release() {
+      clearInterval(timer);
+      await database.query('DELETE FROM semblance.readers WHERE reader = $1', [reader]).catch(() => {});
+      await release();
+    },
+  };
+}
+
+/** The catalogue's stores, and whether somebody reads them. */
+export async function databaseStores(location: string): Promise<{ store: string; isRead: boolean }[]> {
+  return await withDatabase(location, (database) => storesOf(database, location));
+}
+
+/**
+ * Removes a store that is not the catalogue's own and that nobody reads.
+ * @returns whether it did
+ */
+export async function dropDatabaseStore(location: string, store: string): Promise<boolean> {
+  return await whileWritingDatabase(location, () =>
+    withDatabase(location, async (database) => {
+      const current = JSON.parse((await readDatabaseDescription(location)) ?? '{}') as { store?: string };
+      const found = (await storesOf(database, location)).find((one) => one.store === store);
+      if (found === undefined || found.isRead || current.store === store) return false;
+      try {
+        await database.transaction(async (client) => {
+          // A statement that still reads it is not waited for; another time will do.
+          await client.query("SET LOCAL lock_timeout = '2s'");
+          await client.query(`DROP TABLE IF EXISTS semblance.records_${found.number}`);
+          await client.query('DELETE FROM semblance.stores WHERE number = $1', [found.number]);
+          await client.query('DELETE FROM semblance.readers WHERE store = $1', [
+            escapeText(`${catalogName(location)}/${store}`),
+          ]);
+          await client.query('SET LOCAL lock_timeout TO DEFAULT');
+        });
+        return true;
+      } catch (error) {
+        if (((error as Error).cause as { code?: unknown } | undefined)?.code === LOCK_NOT_AVAILABLE)
+          return false;
+        throw error;
+      }
+    }),
+  );
 }
 
 // --- internal ---
 
+/** After which a reader that says nothing is taken for dead. */
+const READER_SECONDS = 60;
+
+async function storesOf(
+  database: Database,
+  location: string,
+): Promise<{ store: string; number: number; isRead: boolean }[]> {
+  const prefix = `${catalogName(location)}/`;
+  const rows = await database.query<{ name: string; number: number; isRead: boolean }>(
+    `SELECT name, number, EXISTS (
+       SELECT 1 FROM semblance.readers
+       WHERE store = name AND seen_at > clock_timestamp() - make_interval(secs => $2)
+     ) AS "isRead"
+     FROM semblance.stores WHERE starts_with(name, $1) ORDER BY name`,
+    [escapeText(prefix), READER_SECONDS],
+  );
+  return rows
+    .map(({ name, number, isRead }) => ({
+      store: unescapeText(name).slice(prefix.length),
+      number,
+      isRead,
+    }))
+    .filter(({ store }) => !store.includes('/'));
+}
+
 async function withDatabase<T>(location: string, action: (database: Database) => Promise<T>): Promise<T> {
   refusePassword(location);
-  const database = await openDatabase(location, { connections: 1 });
+  const { database, release } = await shareDatabase(location);
   try {
     return await action(database);
   } finally {
-    await database.close();
+    await release();
   }
 }
 

@@ -29,6 +29,11 @@ export const MIGRATIONS: readonly string[] = [
      at timestamptz NOT NULL DEFAULT now(),
      PRIMARY KEY (catalog, id)
    )`,
+  `CREATE TABLE semblance.readers (
+     reader uuid PRIMARY KEY,
+     store text COLLATE "C" NOT NULL,
+     seen_at timestamptz NOT NULL
+   )`,
 ];
 
 /** The statements that make a store's table. GIN takes at most 32 columns an index. */

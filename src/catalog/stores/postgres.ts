@@ -88,11 +88,11 @@ export async function openStoreIn(
   close: () => Promise<void>,
 ): Promise<VectorStore> {
   const { dimension, columns, numericColumns = [] } = shape;
-  const row = await database.transaction(async (client) => {
+  const find = 'SELECT * FROM semblance.stores WHERE name = $1';
+  const [existing] = await database.query<StoreRow>(find, [escapeText(name)]);
+  const create = async (client: PoolClient) => {
     await client.query('LOCK TABLE semblance.stores IN SHARE ROW EXCLUSIVE MODE');
-    const found = await client.query<StoreRow>('SELECT * FROM semblance.stores WHERE name = $1', [
-      escapeText(name),
-    ]);
+    const found = await client.query<StoreRow>(find, [escapeText(name)]);
     if (found.rows[0] !== undefined) return found.rows[0];
     const { precision = 'single' } = options;
     const made = await client.query<StoreRow>(
@@ -109,7 +109,8 @@ export async function openStoreIn(
     };
     for (const sql of tableStatements(tableOf(created.number), sizes)) await client.query(sql);
     return created;
-  });
+  };
+  const row = existing ?? (await database.transaction(create));
   const asked = JSON.stringify([dimension, columns, numericColumns]);
   if (JSON.stringify([row.dimension, row.columns, row.numeric_columns]) !== asked)
     throw new DataError(
@@ -278,21 +279,21 @@ class PostgresStore implements VectorStore {
     if (after !== undefined) conditions.push(`id > $${values.push(escapeText(after))}::text COLLATE "C"`);
     const most = Number.isFinite(limit) ? ` LIMIT $${values.push(limit)}::bigint` : '';
     const cursor = `semblance_scan_${process.pid}_${cursors++}`;
-    const client = await this.#database.pool.connect();
+    const connection = await this.#database.connect();
     try {
-      await client.query(
+      await connection.query(
         `DECLARE ${cursor} NO SCROLL CURSOR WITH HOLD FOR SELECT ${this.#selection(columns, vectors)} ` +
           `FROM ${this.#table} WHERE ${conditions.join(' AND ')} ORDER BY id${most}`,
         values,
       );
       for (;;) {
-        const { rows } = await client.query<Row>(`FETCH ${batchSize} FROM ${cursor}`);
+        const rows = await connection.query<Row>(`FETCH ${batchSize} FROM ${cursor}`);
         if (rows.length === 0) return;
         yield rows.map((row) => this.#toRecord(row, columns));
       }
     } finally {
-      await client.query(`CLOSE ${cursor}`).catch(() => {});
-      client.release();
+      await connection.query(`CLOSE ${cursor}`).catch(() => {});
+      connection.release();
     }
   }
 
@@ -373,6 +374,7 @@ class PostgresStore implements VectorStore {
     await client.query(
       `INSERT INTO ${this.#table} (${this.#names()}) SELECT ${this.#names()} FROM ${staging} ${this.#onConflict()}`,
     );
+    await client.query(`DROP TABLE ${staging}`);
   }
 
   #names(): string {
@@ -423,9 +425,10 @@ class PostgresStore implements VectorStore {
     return await this.#hasIndex;
   }
 
-  /** One write at a time, in the order they were asked for. */
+  /** One write at a time, in the order they were asked for. In a change that has the turn nothing is waited for. */
   #write<T>(action: () => Promise<T>): Promise<T> {
     this.#checkOpen();
+    if (this.#database.isChanging) return action();
     const done = this.#lastWrite.catch(() => {}).then(action);
     this.#lastWrite = done;
     return done;
