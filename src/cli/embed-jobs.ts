@@ -43,6 +43,7 @@ interface AddOptions {
   data: string;
   split: SplitChoice;
   picturesPerJob: number;
+  takeOverAfter: number;
   json?: true;
 }
 
@@ -59,17 +60,23 @@ function addCommand(): Command {
       'all',
     )
     .option('--pictures-per-job <count>', 'pictures that a worker takes at a time', positiveInteger, 64)
+    .option(
+      '--take-over-after <seconds>',
+      'when one of these jobs goes to another worker, if its own does not answer; longer than a job takes',
+      positiveInteger,
+      300,
+    )
     .option('--json', 'print the counts as JSON')
     .addHelpText(
       'after',
       '\nExample:\n  $ semblance embed-jobs add --catalog postgres://semblance@db/shop#clothes --model runs/shop/model --data shop.csv\n',
     )
-    .action(async ({ catalog, model, data, split, picturesPerJob, json }: AddOptions) => {
+    .action(async ({ catalog, model, data, split, picturesPerJob, takeOverAfter, json }: AddOptions) => {
       const bundle = await readBundle(model);
       const { rows, attributeNames } = await readManifest(data);
       const chosen = rowsOfSplit(rows, split, data);
       const added = await withJobs(catalog, (jobs) =>
-        jobs.add({ bundle, rows: chosen, attributes: attributeNames, picturesPerJob }),
+        jobs.add({ bundle, rows: chosen, attributes: attributeNames, picturesPerJob, takeOverAfter }),
       );
       process.stdout.write(
         json

@@ -11,7 +11,6 @@ interface Options {
   catalog: string;
   model: string;
   stay?: true;
-  takeOverAfter: number;
   batchSize: number;
   threads?: number;
   json?: true;
@@ -24,12 +23,6 @@ export function embedWorkerCommand(): Command {
     .requiredOption('--catalog <url>', 'postgres://user@host/database#name')
     .requiredOption('--model <folder>', 'the model bundle, the same on every machine')
     .option('--stay', 'wait for more when the queue is empty')
-    .option(
-      '--take-over-after <seconds>',
-      'when a job of a worker that does not answer goes to another; longer than a job takes',
-      positiveInteger,
-      300,
-    )
     .option('--batch-size <pictures>', 'pictures that the model sees at a time', positiveInteger, 32)
     .option('--threads <count>', 'threads of the model (default: all cores)', positiveInteger)
     .option('--json', 'print the summary as JSON')
@@ -46,8 +39,8 @@ export function embedWorkerCommand(): Command {
 // --- internal ---
 
 async function run(options: Options): Promise<void> {
-  const { catalog, model, stay = false, takeOverAfter, batchSize, threads, json, quiet } = options;
-  const jobs = await EmbeddingJobs.open(catalog, { takeOverAfter });
+  const { catalog, model, stay = false, batchSize, threads, json, quiet } = options;
+  const jobs = await EmbeddingJobs.open(catalog);
   const embedder = await openEmbedder(model, { batchSize, ...(threads === undefined ? {} : { threads }) });
   const start = quiet ? silentProgress : streamProgress();
   try {

@@ -16,6 +16,7 @@ import {
   openCatalogForIndexing,
   readDescription,
   recalibrateCatalog,
+  whileWriting,
 } from '../catalog.js';
 import { findNumericColumns } from '../filter.js';
 import { indexEntries } from '../indexing.js';
@@ -65,11 +66,9 @@ export class EmbeddingJobs {
 
   /**
    * @param location of a catalogue in a database, `postgres://user@host/database#name`.
-   * @param options.takeOverAfter seconds after which a job that a worker does not answer for goes to another; longer
-   *   than a job may take. Default 300.
    * @throws DataError when it is none, or cannot be reached.
    */
-  static async open(location: string, options: { takeOverAfter?: number } = {}): Promise<EmbeddingJobs> {
+  static async open(location: string): Promise<EmbeddingJobs> {
     if (!isPostgresUrl(location))
       throw new DataError(
         `jobs: a catalogue in a database is required, postgres://user@host/database#name, got ${location}. ` +
@@ -90,7 +89,7 @@ export class EmbeddingJobs {
     try {
       await boss.start();
       const jobs = new EmbeddingJobs(location, boss, database);
-      await jobs.#createQueues(options.takeOverAfter ?? 300);
+      for (const queue of jobs.#queueSettings(TAKE_OVER_AFTER)) await boss.createQueue(queue.name, queue);
       return jobs;
     } catch (error) {
       await boss.stop({ graceful: false }).catch(() => {});
@@ -107,6 +106,8 @@ export class EmbeddingJobs {
   /**
    * Puts the rows' pictures on the queue, and makes the catalogue where there is none.
    * @param options.picturesPerJob default 64.
+   * @param options.takeOverAfter seconds after which a job that a worker does not answer for goes to another; longer
+   *   than a job may take. Of these jobs, not of those that are on the queue already. Default 300.
    * @returns pictures, and jobs.
    * @throws DataError when the catalogue was made with another model, or has other columns.
    */
@@ -115,11 +116,14 @@ export class EmbeddingJobs {
     readonly rows: readonly ManifestRow[];
     readonly attributes: readonly string[];
     readonly picturesPerJob?: number;
+    readonly takeOverAfter?: number;
   }): Promise<{ pictures: number; jobs: number }> {
-    const { bundle, rows, attributes, picturesPerJob = 64 } = options;
+    const { bundle, rows, attributes, picturesPerJob = 64, takeOverAfter = TAKE_OVER_AFTER } = options;
     await this.#prepareCatalog(bundle, rows, attributes);
     const before = await this.progress();
     if (before.waiting + before.active === 0) await this.#clear();
+    // A job gets its queue's settings when it is put there.
+    for (const queue of this.#queueSettings(takeOverAfter)) await this.#boss.updateQueue(queue.name, queue);
     const entries = [...new Map(rows.map(entryOfRow).map((entry) => [entry.id, entry])).values()];
     const jobs = chunks(entries, picturesPerJob).map((chunk) => jobOf(this.#queues.chunk, chunk));
     for (const some of chunks(jobs, JOBS_AT_A_TIME)) await this.#boss.insert(some);
@@ -186,7 +190,7 @@ export class EmbeddingJobs {
         if (!stay && progress.waiting + progress.active === 0) break;
         await sleep(POLL_MS, undefined, { signal }).catch(() => {}); // the loop begins with the signal
       }
-      await catalog.store.flush();
+      await whileWriting(this.#location, () => catalog.store.flush(), { signal });
     } finally {
       await catalog.close();
     }
@@ -224,18 +228,15 @@ export class EmbeddingJobs {
     await catalog.close();
   }
 
-  async #createQueues(expireInSeconds: number): Promise<void> {
+  #queueSettings(expireInSeconds: number): PgBoss.Queue[] {
     const { chunk, split, single, poison } = this.#queues;
     const common = { expireInSeconds, retryDelay: 0, retentionDays: 365 };
-    for (const queue of [
+    return [
       { ...common, name: poison, retryLimit: 10 },
       { ...common, name: single, retryLimit: 1, deadLetter: poison },
       { ...common, name: split, retryLimit: 10 },
       { ...common, name: chunk, retryLimit: 2, deadLetter: split },
-    ]) {
-      await this.#boss.createQueue(queue.name, queue);
-      await this.#boss.updateQueue(queue.name, queue);
-    }
+    ];
   }
 
   /** A new run counts from nothing. */
@@ -278,7 +279,10 @@ export class EmbeddingJobs {
       return 0;
     }
     try {
-      const report = await indexEntries({ embedder, store, entries, signal, flush: false });
+      const report = await indexEntries({
+        ...{ embedder, store, entries, signal, flush: false },
+        write: (change) => whileWriting(this.#location, change),
+      });
       await this.#leaveOut(report.failures);
       await this.#boss.complete(queue, id);
       return report.embedded;
@@ -311,6 +315,8 @@ export class EmbeddingJobs {
 // --- internal ---
 
 const POLL_MS = 1000;
+/** Seconds. */
+const TAKE_OVER_AFTER = 300;
 const JOBS_AT_A_TIME = 500;
 
 interface JobData {
