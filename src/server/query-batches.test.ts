@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { plainPicture, writeTinyBundle } from '../../test/support/tiny-bundle.js';
-import { openEmbedder } from '../bundle/index.js';
+import { type Embedder, openEmbedder } from '../bundle/index.js';
 import { QueryBatches } from './query-batches.js';
 
 it('gives each of many pictures at a time what it has alone, and an unreadable one its own error', async () => {
@@ -14,7 +15,15 @@ it('gives each of many pictures at a time what it has alone, and an unreadable o
       Array.from({ length: 20 }, (_, n) => plainPicture([10 * n, 255 - 12 * n, (37 * n) % 256])),
     );
     const sizes: number[] = [];
-    const batches = new QueryBatches(embedder, { maximum: 8, observe: (size) => sizes.push(size) });
+    // The first picture takes long enough for others to be decoded, however busy the machine is.
+    const late: Embedder = {
+      ...embedder,
+      async embedPixels(...given) {
+        if (sizes.length === 1) await setTimeout(1000);
+        return await embedder.embedPixels(...given);
+      },
+    };
+    const batches = new QueryBatches(late, { maximum: 8, observe: (size) => sizes.push(size) });
     const [broken, ...together] = await Promise.allSettled(
       [Buffer.from('no picture'), ...pictures].map((picture) => batches.embedOne(picture)),
     );
