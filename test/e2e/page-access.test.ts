@@ -54,7 +54,6 @@ describe.skipIf(findChromium() === undefined)(`access to the page${whyNoChromium
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.setViewportSize({ width, height: 844 });
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        await settled(page);
         expect(await axeViolations(page), `${colorScheme}, ${width} px`).toEqual([]);
         expect(await overflow(page), `${width} px`).toBeLessThanOrEqual(0);
       }
@@ -173,16 +172,6 @@ describe.skipIf(findChromium() === undefined)(`access to the page${whyNoChromium
     await page.context().close();
   });
 });
-
-/** Waits until the colours and places that a change of theme or width moves are where they belong. */
-async function settled(page: Page): Promise<void> {
-  await page.waitForTimeout(200);
-  await page.waitForFunction(() =>
-    document.getAnimations().every(({ playState, effect }) => {
-      return playState !== 'running' || effect?.getComputedTiming().iterations === Number.POSITIVE_INFINITY;
-    }),
-  );
-}
 
 function onTile(page: Page): Promise<boolean> {
   return page.evaluate(() => document.activeElement?.matches('.tile-picture') ?? false);

@@ -74,7 +74,6 @@ describe.skipIf(findChromium() === undefined)(`the map on the page${whyNoChromiu
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.setViewportSize({ width, height: 844 });
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        await page.waitForTimeout(200);
         expect(await axeViolations(page), `${colorScheme}, ${width} px`).toEqual([]);
         expect(await overflow(page)).toBeLessThanOrEqual(0);
       }

@@ -91,6 +91,7 @@ export function tileNames(page: Page): Promise<string[]> {
 
 /** What axe (all its rules, WCAG 2.2 AA among them) finds wrong, one line each. */
 export async function axeViolations(page: Page): Promise<string[]> {
+  await settled(page);
   axe ??= readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   await page.evaluate(await axe);
   return page.evaluate(async () => {
@@ -109,3 +110,16 @@ export function overflow(page: Page): Promise<number> {
 // --- internal ---
 
 let axe: Promise<string> | undefined;
+
+/** Waits until the colours and places that a change of theme or width moves are where they belong. */
+async function settled(page: Page): Promise<void> {
+  await page.evaluate(
+    () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
+  );
+  await page.waitForTimeout(200);
+  await page.waitForFunction(() =>
+    document.getAnimations().every(({ playState, effect }) => {
+      return playState !== 'running' || effect?.getComputedTiming().iterations === Number.POSITIVE_INFINITY;
+    }),
+  );
+}
