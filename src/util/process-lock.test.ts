@@ -77,6 +77,45 @@ describe('a lock between processes', () => {
     expect(await lockHolder(file)).toBeUndefined();
   });
 
+  it.each([
+    ['back', 24],
+    ['on', -24],
+  ])(
+    'without content, of a clock that was then set %s by a day, is waited for two seconds',
+    async (_, hours) => {
+      await (await acquireLock(file)).release();
+      await writeFile(file, '');
+      await writeFile(`${file}.takeover`, '');
+      const then = new Date(Date.now() + hours * 3600_000);
+      await utimes(file, then, then);
+      await utimes(`${file}.takeover`, then, then);
+      const startedAt = performance.now();
+      await (await acquireLock(file)).release();
+      expect(performance.now() - startedAt).toBeGreaterThan(1900);
+      expect(performance.now() - startedAt).toBeLessThan(6000);
+      expect(await readdir(join(folder, 'locks'))).toEqual([]);
+    },
+  );
+
+  it('of another machine whose clock is a day behind is not taken away while it is touched', async () => {
+    await (await acquireLock(file)).release();
+    await writeFile(file, '1\nelsewhere\nother\n');
+    let behind = Date.now() - 24 * 3600_000;
+    const touch = () => utimes(file, new Date(behind), new Date(behind));
+    await touch();
+    const heart = setInterval(() => {
+      behind += 50;
+      void touch();
+    }, 50);
+    try {
+      const signal = AbortSignal.timeout(1500);
+      await expect(acquireLock(file, { pollMs: 5, signal })).rejects.toThrow(/timeout/);
+      expect(await readFile(file, 'utf8')).toContain('elsewhere');
+    } finally {
+      clearInterval(heart);
+    }
+  });
+
   it('does not take away what another has taken over', async () => {
     const lock = await acquireLock(file);
     await writeFile(file, '1\nelsewhere\nother\n');

@@ -3,6 +3,8 @@
  * was killed, or was another process of the same number; one on another machine counts as gone when it has not
  * touched its file for a minute. A stale file is only removed under a second lock, so two that find it cannot both
  * take it.
+ *
+ * Who waits measures that minute by a clock of its own, from the first look on: clocks of machines differ, and are set.
  */
 import { randomBytes } from 'node:crypto';
 import { open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
@@ -10,6 +12,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { DataError, errorMessage, StorageError } from './errors.js';
 import { makeFolder } from './files.js';
+import { stopwatch } from './progress.js';
 
 export interface ProcessLock {
   /** Names another process of this machine as the holder, e.g. one that this one started. */
@@ -44,14 +47,16 @@ export async function acquireLock(
   // Before the file is there: else another caller in this process may see the file first, and take it for a dead one's.
   ownTokens.add(token);
   try {
+    const silence = new Silence();
     for (let isTold = false; ; ) {
       signal?.throwIfAborted();
       if (await create(file, content(process.pid, token))) return new Held(file, token);
       const found = await look(file);
-      if (found === 'stale') await removeStale(file);
+      if (found === undefined) continue;
+      if (found.state === 'gone' || silence.isLongOf(found)) await removeStale(file, found);
       else {
-        if (!isTold && typeof found === 'object') {
-          onWait?.(found);
+        if (!isTold && found.holder !== undefined) {
+          onWait?.(found.holder);
           isTold = true;
         }
         await new Promise((resolve) => setTimeout(resolve, pollMs));
@@ -66,7 +71,8 @@ export async function acquireLock(
 /** Who holds a lock. @returns undefined when nobody does, or only somebody who is gone */
 export async function lockHolder(file: string): Promise<LockHolder | undefined> {
   const found = await look(file);
-  return typeof found === 'object' ? found : undefined;
+  if (found === undefined || found.state === 'gone') return undefined;
+  return found.state === 'held' || Math.abs(found.ageMs) < SILENCE_MS ? found.holder : undefined;
 }
 
 // --- internal ---
@@ -74,7 +80,7 @@ export async function lockHolder(file: string): Promise<LockHolder | undefined> 
 const HEARTBEAT_MS = 10_000;
 /** A file of another machine that was not touched for so long is stale. */
 const SILENCE_MS = 60_000;
-/** A file without content is being written, unless it is older than this. */
+/** A file without content is being written, unless it was so for longer than this. */
 const WRITING_MS = 2000;
 
 /** Tokens of the locks that this process holds: its number alone may be that of an earlier process. */
@@ -147,34 +153,65 @@ async function create(file: string, text: string): Promise<boolean> {
   }
 }
 
-async function look(file: string): Promise<LockHolder | 'stale' | 'unclear' | undefined> {
-  let [text, age] = ['', 0];
+/** What there is of a lock. */
+interface Found {
+  /** `silent`: whether its holder is there cannot be seen from here. */
+  readonly state: 'held' | 'gone' | 'silent';
+  /** Absent: the file has no content, for it is being written, or whoever wrote it was killed. */
+  readonly holder?: LockHolder;
+  /** Another whenever the file was written or touched. */
+  readonly mark: string;
+  readonly ageMs: number;
+}
+
+async function look(file: string): Promise<Found | undefined> {
+  let text = '';
+  let touchedAt = 0;
   try {
     text = await readFile(file, 'utf8');
-    age = Date.now() - (await stat(file)).mtimeMs;
+    touchedAt = (await stat(file)).mtimeMs;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new DataError(`cannot be read: ${errorMessage(error)}`, { file, cause: error });
   }
-  const holder = parse(text);
-  if (holder === undefined) return age > WRITING_MS ? 'stale' : 'unclear';
-  const isHere = holder.host === hostname();
-  const isHeld = isHere ? ownTokens.has(holder.token) || isAlive(holder.process) : age < SILENCE_MS;
-  return isHeld ? { process: holder.process, host: holder.host } : 'stale';
+  const about = { mark: `${touchedAt} ${text}`, ageMs: Date.now() - touchedAt };
+  const found = parse(text);
+  if (found === undefined) return { state: 'silent', ...about };
+  const { token, ...holder } = found;
+  if (holder.host !== hostname()) return { state: 'silent', holder, ...about };
+  const isHeld = ownTokens.has(token) || isAlive(holder.process);
+  return { state: isHeld ? 'held' : 'gone', holder, ...about };
 }
 
-async function removeStale(file: string): Promise<void> {
+/** How long a file was seen unchanged. */
+class Silence {
+  #mark = '';
+  #since = stopwatch();
+
+  /** Whether a silent lock was so for too long. */
+  isLongOf({ state, holder, mark }: Found): boolean {
+    if (state !== 'silent') return false;
+    if (mark !== this.#mark) {
+      this.#mark = mark;
+      this.#since = stopwatch();
+    }
+    return this.#since() * 1000 > (holder === undefined ? WRITING_MS : SILENCE_MS);
+  }
+}
+
+async function removeStale(file: string, { mark }: Found): Promise<void> {
   const guard = `${file}.takeover`;
   if (!(await create(guard, ''))) {
     const age = await stat(guard).then(
-      ({ mtimeMs }) => Date.now() - mtimeMs,
+      ({ mtimeMs }) => Math.abs(Date.now() - mtimeMs),
       () => 0,
     );
     if (age > WRITING_MS) await rm(guard, { force: true });
     return;
   }
   try {
-    if ((await look(file)) === 'stale') await rm(file, { force: true });
+    const found = await look(file);
+    if (found?.state === 'gone' || found?.mark === mark) await rm(file, { force: true });
   } finally {
     await rm(guard, { force: true });
   }

@@ -11,6 +11,7 @@ import type { Server } from '../context.js';
 import { HttpError } from '../errors.js';
 import type { KeyRing } from './key-ring.js';
 import type { StoredKey } from './keys.js';
+import { RequestCounts } from './request-counts.js';
 import { operationOf, scopeOf } from './scopes.js';
 
 export interface AccessOptions {
@@ -31,7 +32,7 @@ export function whoOf(request: FastifyRequest): { readonly who: string; readonly
 /** Adds the checks to all requests. */
 export async function addAccess(server: Server, options: AccessOptions): Promise<void> {
   const { keys, requestsPerMinute } = options;
-  await server.register(rateLimit, { global: false, cache: COUNTED, timeWindow: 60_000 });
+  await server.register(rateLimit, { global: false, store: RequestCounts, timeWindow: 60_000 });
   const byAddress = (prefix: string) => (request: FastifyRequest) =>
     `${prefix} ${normalizeIP(request.ip, 64)}`;
   const failures = server.createRateLimit({ max: FAILURES, keyGenerator: byAddress('failed') });
@@ -74,8 +75,6 @@ export async function addAccess(server: Server, options: AccessOptions): Promise
 
 // --- internal ---
 
-/** Addresses and keys that are counted at a time; beyond, who was counted longest ago is forgotten. */
-const COUNTED = 20_000;
 /** Wrong keys from one address in a minute. */
 const FAILURES = 30;
 const COOKIE = 'semblance-key';
