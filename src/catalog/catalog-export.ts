@@ -34,6 +34,8 @@ import {
   hasCatalog,
   openCatalogForIndexing,
   readDescription,
+  type WaitOptions,
+  whileFilling,
   whileWriting,
 } from './catalog.js';
 import type { Filter } from './filter.js';
@@ -168,6 +170,13 @@ export function fromSafeCell(text: string): string {
   return text.startsWith("'") ? text.slice(1) : text;
 }
 
+export interface CatalogImportOptions extends WaitOptions {
+  readonly folder: string;
+  readonly directory: string;
+  readonly embedder: Embedder;
+  readonly startProgress?: StartProgress;
+}
+
 export interface ImportReport {
   readonly imported: number;
   /** How many of them were embedded again, because the model is another or there are no vectors. */
@@ -193,15 +202,15 @@ export async function readExport(folder: string): Promise<z.infer<typeof exportF
  * export are kept in the catalogue. Vectors are taken as they are where the embedder's model made them.
  * @throws DataError when the export is damaged, or the catalogue has another model or other columns.
  */
-export async function importCatalog(options: {
-  readonly folder: string;
-  readonly directory: string;
-  readonly embedder: Embedder;
-  readonly startProgress?: StartProgress;
-  readonly signal?: AbortSignal | undefined;
-}): Promise<ImportReport> {
-  const { folder, directory, embedder, startProgress = silentProgress, signal } = options;
-  const about = await readExport(folder);
+export async function importCatalog(options: CatalogImportOptions): Promise<ImportReport> {
+  const about = await readExport(options.folder);
+  return await whileFilling(options.directory, () => importExport(about, options), options);
+}
+
+async function importExport(
+  about: z.infer<typeof exportFormat>,
+  { folder, directory, embedder, startProgress = silentProgress, signal, onWait }: CatalogImportOptions,
+): Promise<ImportReport> {
   const { vectorHash } = embedder.bundle;
   const vectors =
     about.vectors && about.model.vectorHash === vectorHash
@@ -243,14 +252,14 @@ export async function importCatalog(options: {
         }
       }
       if (vectors !== undefined)
-        await whileWriting(directory, () => catalog.store.upsert(records), { signal });
+        await whileWriting(directory, () => catalog.store.upsert(records), { signal, onWait });
       else {
         const report = await indexEntries({
           embedder,
           store: catalog.store,
           entries: records.map(entryOfRecord),
           signal,
-          write: (change) => whileWriting(directory, change, { signal }),
+          write: (change) => whileWriting(directory, change, { signal, onWait }),
         });
         failures.push(...report.failures);
         embedded += report.embedded;

@@ -6,8 +6,9 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import type { Bundle } from '../bundle/index.js';
+import { type Bundle, readBundle } from '../bundle/index.js';
 import {
   defaultLevelWeights,
   type Schema,
@@ -15,8 +16,20 @@ import {
   type VectorLayout,
   vectorLayout,
 } from '../granularity/index.js';
-import { acquireLock, DataError, errorMessage, presentTime, writeJson } from '../util/index.js';
-import { type CatalogCalibration, calibrationOf, catalogCalibrationFormat } from './catalog-calibration.js';
+import {
+  acquireLock,
+  DataError,
+  errorMessage,
+  type LockHolder,
+  presentTime,
+  writeJson,
+} from '../util/index.js';
+import {
+  type CatalogCalibration,
+  calibrationOf,
+  catalogCalibrationFormat,
+  catalogRates,
+} from './catalog-calibration.js';
 import { STORE_PREFIX, sweepStores } from './generations.js';
 import type { VectorStore } from './store.js';
 import { openLanceStore } from './stores/lancedb.js';
@@ -113,16 +126,45 @@ export async function writeDescription(directory: string, description: CatalogDe
 export async function whileWriting<T>(
   directory: string,
   change: () => Promise<T>,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: WaitOptions = {},
 ): Promise<T> {
   if (isPostgresUrl(directory))
     return await (await database()).whileWritingDatabase(directory, change, options);
-  const lock = await acquireLock(join(directory, WRITE_LOCK), { ...options, pollMs: 10 });
+  const lock = await acquireLock(join(directory, WRITE_LOCK), {
+    ...options,
+    pollMs: 10,
+    tellAfterMs: PATIENCE_MS,
+  });
   try {
     return await change();
   } finally {
     await lock.release();
   }
+}
+
+/**
+ * Runs what fills a catalogue, and publishes it in the end, while no other process does: indexing and importing. Other
+ * writes go on.
+ */
+export async function whileFilling<T>(
+  directory: string,
+  work: () => Promise<T>,
+  options: WaitOptions = {},
+): Promise<T> {
+  if (isPostgresUrl(directory)) return await work();
+  const lock = await acquireLock(join(directory, INDEX_LOCK), options);
+  try {
+    return await work();
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Of work that takes its turn. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Told once of the process that is waited for; of a short write after two seconds. */
+  readonly onWait?: ((holder: LockHolder) => void) | undefined;
 }
 
 /**
@@ -140,7 +182,7 @@ export async function openCatalogForIndexing(
   options: { attributes: readonly string[]; numericAttributes?: readonly string[] },
 ): Promise<{ catalog: Catalog; publish(): Promise<void> }> {
   const existing = (await hasCatalog(directory)) ? (await readDescription(directory)).description : undefined;
-  const { card, vectorHash } = bundle;
+  const { card, vectorHash } = await asItIsNow(bundle);
   const isSameModel = existing?.model.vectorHash === vectorHash;
   const columns = isSameModel ? existing.columns : [...BASE_COLUMNS, ...options.attributes];
   for (const name of options.attributes) {
@@ -181,7 +223,20 @@ export async function openCatalogForIndexing(
   return {
     catalog,
     async publish() {
-      const calibration = await calibrationOf(catalog.store, bundle);
+      const present = (await hasCatalog(directory))
+        ? (await readDescription(directory)).description
+        : undefined;
+      const inUse = existing === undefined || isSameModel ? description.store : existing.store;
+      if (present?.store !== inUse) throw movedMeanwhile(directory);
+      const fitted = await calibrationOf(catalog.store, await asItIsNow(bundle));
+      const before = description.calibration?.levels;
+      const levels = present.calibration?.levels;
+      // `semblance calibrate` may have fitted anew since this began, in another folder of the model: that counts.
+      const isNewer =
+        present.store === description.store && levels !== undefined && !isDeepStrictEqual(levels, before);
+      const calibration = isNewer
+        ? { levels, rates: fitted?.rates ?? (await catalogRates(catalog.store, description.schema)) }
+        : fitted;
       const complete = { ...description, ...(calibration === undefined ? {} : { calibration }) };
       if (existing !== undefined && !isSameModel) {
         const previous = { store: existing.store, retiredAt: presentTime() };
@@ -196,7 +251,11 @@ export async function openCatalogForIndexing(
  * Gives a catalogue the calibration that its model's bundle has now, and counts its rates again. No picture is looked at.
  * @throws DataError when there is no catalogue, it was made with another model, or the bundle has no calibration.
  */
-export async function recalibrateCatalog(directory: string, bundle: Bundle): Promise<CatalogCalibration> {
+export async function recalibrateCatalog(
+  directory: string,
+  bundle: Bundle,
+  options: WaitOptions = {},
+): Promise<CatalogCalibration> {
   const catalog = await openCatalog(directory);
   try {
     const calibration = await calibrationOf(catalog.store, bundle);
@@ -204,15 +263,19 @@ export async function recalibrateCatalog(directory: string, bundle: Bundle): Pro
       throw new DataError('the model has no calibration. Fit it with `semblance calibrate`', {
         file: bundle.directory,
       });
-    await whileWriting(directory, async () => {
-      const { description } = await readDescription(directory);
-      if (description.model.vectorHash !== bundle.vectorHash)
-        throw new DataError(
-          `the catalogue was made with another model (${description.model.vectorHash.slice(0, 12)}…, not ${bundle.vectorHash.slice(0, 12)}…). Index with this model first`,
-          { file: directory },
-        );
-      await writeDescription(directory, { ...description, calibration });
-    });
+    await whileWriting(
+      directory,
+      async () => {
+        const { description } = await readDescription(directory);
+        if (description.model.vectorHash !== bundle.vectorHash)
+          throw new DataError(
+            `the catalogue was made with another model (${description.model.vectorHash.slice(0, 12)}…, not ${bundle.vectorHash.slice(0, 12)}…). Index with this model first`,
+            { file: directory },
+          );
+        await writeDescription(directory, { ...description, calibration });
+      },
+      options,
+    );
     return calibration;
   } finally {
     await catalog.close();
@@ -268,7 +331,20 @@ export function parseDescription(text: string, file: string): CatalogDescription
   throw new DataError(`${issue?.path.join('.') || 'content'}: ${issue?.message ?? 'is wrong'}`, { file });
 }
 
+/** That a catalogue has another store than when work on it began. */
+export function movedMeanwhile(directory: string): DataError {
+  return new DataError('the catalogue moved to another model while it was indexed. Index again', {
+    file: directory,
+  });
+}
+
 // --- internal ---
+
+/** A bundle as its folder has it at this moment: its calibration may be newer than what was read when work began. */
+async function asItIsNow(bundle: Bundle): Promise<Bundle> {
+  const present = await readBundle(bundle.directory).catch(() => bundle);
+  return present.vectorHash === bundle.vectorHash ? present : bundle;
+}
 
 /** Loaded when it is needed: most catalogues are folders. */
 function database() {
@@ -277,6 +353,9 @@ function database() {
 
 const FORMAT_VERSION = 1;
 const WRITE_LOCK = join('locks', 'write.lock');
+const INDEX_LOCK = join('locks', 'index.lock');
+/** Milliseconds that a write may wait without a word. */
+const PATIENCE_MS = 2000;
 
 const descriptionFormat = z.object({
   formatVersion: z.int().min(1),

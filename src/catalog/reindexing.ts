@@ -6,25 +6,19 @@
  * catalogue while the run goes on is followed: the two stores are compared until they agree, the last time under the
  * write lock under which the new one is published. So no acknowledged write is lost, and no search sees a mixture.
  */
-import { join } from 'node:path';
 import type { Embedder } from '../bundle/index.js';
 import type { ManifestRow } from '../data/index.js';
-import {
-  acquireLock,
-  DataError,
-  type LockHolder,
-  type StartProgress,
-  sha256,
-  silentProgress,
-} from '../util/index.js';
+import { DataError, type LockHolder, type StartProgress, sha256, silentProgress } from '../util/index.js';
 import {
   BASE_COLUMNS,
   type Catalog,
   type CatalogDescription,
   hasCatalog,
+  movedMeanwhile,
   openCatalogForIndexing,
   openDescribed,
   readDescription,
+  whileFilling,
   whileWriting,
 } from './catalog.js';
 import { findNumericColumns } from './filter.js';
@@ -33,7 +27,6 @@ import { type IndexReport, indexEntries } from './indexing.js';
 import { entryOfRecord, entryOfRow, type PictureEntry } from './picture-entries.js';
 import { applyRemoval } from './record-writes.js';
 import type { StoredRecord, VectorStore } from './store.js';
-import { isPostgresUrl } from './stores/postgres-url.js';
 
 export interface IndexCatalogOptions {
   readonly directory: string;
@@ -50,8 +43,8 @@ export interface IndexCatalogOptions {
   readonly signal?: AbortSignal | undefined;
   /** Pictures that are stored at a time. Default 256. */
   readonly chunkSize?: number;
-  /** Told when another process is indexing into the catalogue, which is waited for. */
-  readonly onWait?: (holder: LockHolder) => void;
+  /** Told when another process is indexing into the catalogue, or writes to it for long, which is waited for. */
+  readonly onWait?: ((holder: LockHolder) => void) | undefined;
 }
 
 export interface CatalogIndexReport extends IndexReport {
@@ -71,23 +64,13 @@ export interface CatalogIndexReport extends IndexReport {
  *   catalogue moved to a third model meanwhile; what `signal` was aborted with.
  */
 export async function indexCatalog(options: IndexCatalogOptions): Promise<CatalogIndexReport> {
-  const { directory, signal, onWait } = options;
-  if (isPostgresUrl(directory)) return await index(options);
+  const { directory } = options;
   if (options.data === undefined) await readDescription(directory); // no folder is made where there is no catalogue
-  const lock = await acquireLock(join(directory, INDEX_LOCK), {
-    signal,
-    ...(onWait === undefined ? {} : { onWait }),
-  });
-  try {
-    return await index(options);
-  } finally {
-    await lock.release();
-  }
+  return await whileFilling(directory, () => index(options), options);
 }
 
 // --- internal ---
 
-const INDEX_LOCK = join('locks', 'index.lock');
 /** With so few writes left to follow, the rest is done under the lock. */
 const FEW_WRITES = 16;
 const MOST_ROUNDS = 8;
@@ -111,10 +94,7 @@ async function index(options: IndexCatalogOptions): Promise<CatalogIndexReport> 
   const inUse = before?.store ?? catalog.description.store;
   const stillInUse = async () => {
     const { description } = await readDescription(directory);
-    if (description.store !== inUse)
-      throw new DataError('the catalogue moved to another model while it was indexed. Index again', {
-        file: directory,
-      });
+    if (description.store !== inUse) throw movedMeanwhile(directory);
   };
   const locked = <T>(change: () => Promise<T>) =>
     whileWriting(

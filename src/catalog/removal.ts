@@ -1,5 +1,5 @@
 /** Removing records from a catalogue without opening its model, by whoever is not serving it. */
-import { openDescribed, readDescription, whileWriting } from './catalog.js';
+import { openDescribed, readDescription, type WaitOptions, whileWriting } from './catalog.js';
 import { applyRemoval } from './record-writes.js';
 
 /**
@@ -11,7 +11,7 @@ import { applyRemoval } from './record-writes.js';
 export async function removeRecords(
   directory: string,
   ids: readonly string[],
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: WaitOptions = {},
 ): Promise<string[]> {
   return await whileWriting(
     directory,

@@ -23,6 +23,7 @@ import {
   type CatalogDescription,
   openDescribed,
   parseDescription,
+  type WaitOptions,
   whileWriting,
   writeDescription,
 } from './catalog.js';
@@ -69,7 +70,7 @@ export interface VerifyReport {
   readonly isMapStale: boolean;
 }
 
-export interface VerifyOptions {
+export interface VerifyOptions extends WaitOptions {
   /** Mend. Default false. */
   readonly repair?: boolean;
   /** With `repair`: remove the records whose pictures are gone. Default false. */
@@ -79,7 +80,6 @@ export interface VerifyOptions {
   /** The model bundle. Default: where `catalog.json` says. */
   readonly model?: string | undefined;
   readonly startProgress?: StartProgress;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -113,16 +113,14 @@ export async function verifyCatalog(directory: string, options: VerifyOptions = 
     await embedAgain(catalog, again, options, problems);
     if (found.moved.length > 0 && repair) {
       const { store } = catalog;
-      await whileWriting(directory, () => movePaths(store, found.moved), { signal });
+      await whileWriting(directory, () => movePaths(store, found.moved), options);
     }
     if (found.missing.length > 0 && repair && options.removeMissing === true) {
       const open = catalog;
       await whileWriting(
         directory,
         async () => applyRemoval(open, await stillAt(open.store, found.missing)),
-        {
-          signal,
-        },
+        options,
       );
       for (const { id } of found.missing) problems.mended('missing-picture', id);
     }
@@ -222,8 +220,22 @@ async function findDescription(
     found === undefined ? `${reason}. There is no copy to restore it from: index again` : reason,
     repair && found !== undefined,
   );
-  if (found !== undefined && repair) await whileWriting(directory, () => writeDescription(directory, found));
+  if (found !== undefined && repair)
+    await whileWriting(directory, async () => {
+      // An indexing run may have made it whole since.
+      const present = await readFile(file, 'utf8').catch(() => '');
+      if (!isDescription(present, file)) await writeDescription(directory, found);
+    });
   return found;
+}
+
+function isDescription(text: string, file: string): boolean {
+  try {
+    parseDescription(text, file);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 interface Found {
@@ -354,7 +366,7 @@ async function lookAtMap(
 async function embedAgain(
   catalog: Catalog,
   broken: readonly StoredRecord[],
-  { repair = false, model, signal, startProgress = silentProgress }: VerifyOptions,
+  { repair = false, model, signal, onWait, startProgress = silentProgress }: VerifyOptions,
   problems: Problems,
 ): Promise<void> {
   const { directory, description, store } = catalog;
@@ -368,7 +380,7 @@ async function embedAgain(
         });
       if (!repair || broken.length === 0) return;
       const write = (change: () => Promise<unknown>) =>
-        whileWriting(directory, async () => void (await change()), { signal });
+        whileWriting(directory, async () => void (await change()), { signal, onWait });
       const entries = broken.map(entryOfRecord);
       const common = { embedder, store, signal, startProgress, write, always: true, ofOwnRecords: true };
       const { failures } = await indexEntries({ ...common, entries });

@@ -11,6 +11,7 @@ import { interruptible } from './interruption.js';
 import { embedRows } from './judging.js';
 import { positiveInteger } from './options.js';
 import { JUDGED_SPLITS, rowsOfSplit, type SplitChoice, splitChoice } from './splits.js';
+import { tellWait } from './waiting.js';
 
 interface Options {
   model: string;
@@ -72,7 +73,9 @@ async function run(options: Options): Promise<void> {
     );
   await replaceCalibration(model, calibration);
   const inCatalog =
-    catalog === undefined ? undefined : await recalibrateCatalog(catalog, await readBundle(model));
+    catalog === undefined
+      ? undefined
+      : await recalibrateCatalog(catalog, await readBundle(model), { onWait: tellWait(catalog) });
   if (options.json === true)
     process.stdout.write(
       `${JSON.stringify({ model, split, pictures: rows.length - problems.length, ...calibration, ...(inCatalog === undefined ? {} : { catalog, rates: inCatalog.rates }) }, null, 2)}\n`,

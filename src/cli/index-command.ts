@@ -7,6 +7,7 @@ import { CliError, type StartProgress, silentProgress, streamProgress } from '..
 import { interruptible } from './interruption.js';
 import { positiveInteger } from './options.js';
 import { rowsOfSplit, SPLIT_CHOICES, type SplitChoice, splitChoice } from './splits.js';
+import { tellWait } from './waiting.js';
 
 interface Options {
   model: string;
@@ -82,8 +83,7 @@ export async function indexRows(options: {
       prune,
       startProgress: progress,
       signal,
-      onWait: ({ process: other }) =>
-        process.stderr.write(`waiting for process ${other}, which is indexing into ${catalog}\n`),
+      onWait: tellWait(catalog, 'is indexing into'),
     });
   } finally {
     await embedder.close();

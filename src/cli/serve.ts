@@ -22,6 +22,7 @@ import {
   repeatedAs,
   wholeNumber,
 } from './options.js';
+import { tellWait } from './waiting.js';
 
 export interface ServeOptions {
   catalog: string;
@@ -116,6 +117,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     onEvent(event) {
       if (event.kind === 'switched') say(`the catalogue has moved to the model ${event.to.slice(0, 12)}`);
+      if (event.kind === 'waiting') tellWait(options.catalog)(event);
       if (event.kind === 'failed') process.stderr.write(`warning: ${event.reason}\n`);
     },
   });

@@ -31,6 +31,7 @@ export interface LockHolder {
  * Takes a lock, when whoever holds it has let go or is gone. Waiting is not first come, first served.
  * @param file made, with its folder, and removed again
  * @param options.onWait told once, of the first holder that is waited for
+ * @param options.tellAfterMs milliseconds of waiting before `onWait` is told. Default 0.
  * @param options.pollMs milliseconds between two looks. Default 50.
  * @throws what `signal` was aborted with; StorageError when the file cannot be written
  */
@@ -38,16 +39,18 @@ export async function acquireLock(
   file: string,
   options: {
     readonly signal?: AbortSignal | undefined;
-    readonly onWait?: (holder: LockHolder) => void;
+    readonly onWait?: ((holder: LockHolder) => void) | undefined;
+    readonly tellAfterMs?: number;
     readonly pollMs?: number;
   } = {},
 ): Promise<ProcessLock> {
-  const { signal, onWait, pollMs = 50 } = options;
+  const { signal, onWait, tellAfterMs = 0, pollMs = 50 } = options;
   const token = randomBytes(9).toString('base64url');
   // Before the file is there: else another caller in this process may see the file first, and take it for a dead one's.
   ownTokens.add(token);
   try {
     const silence = new Silence();
+    const waited = stopwatch();
     for (let isTold = false; ; ) {
       signal?.throwIfAborted();
       if (await create(file, content(process.pid, token))) return new Held(file, token);
@@ -55,7 +58,7 @@ export async function acquireLock(
       if (found === undefined) continue;
       if (found.state === 'gone' || silence.isLongOf(found)) await removeStale(file, found);
       else {
-        if (!isTold && found.holder !== undefined) {
+        if (!isTold && found.holder !== undefined && waited() * 1000 >= tellAfterMs) {
           onWait?.(found.holder);
           isTold = true;
         }
@@ -131,6 +134,9 @@ async function create(file: string, text: string): Promise<boolean> {
       const handle = await open(file, 'wx');
       try {
         await handle.writeFile(text);
+        // A process that stood still since the file was made may have been taken for a dead one.
+        const [own, there] = await Promise.all([handle.stat(), stat(file).catch(() => undefined)]);
+        if (own.ino !== there?.ino) return false;
       } catch (error) {
         await rm(file, { force: true }).catch(() => {}); // without its content it would hold others up
         throw error;

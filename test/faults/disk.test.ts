@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { LiveCatalog, verifyCatalog } from '../../src/catalog/index.js';
-import { writeManifest } from '../../src/data/index.js';
 import { buildServer, type Server } from '../../src/server/index.js';
 import { runMain } from '../support/run-main.js';
 import { canMount, fillDisk, freeDisk, mountReadOnly, mountSmall, unmount } from '../support/small-disk.js';
 import { startSemblance } from '../support/source-command.js';
 import { plainPicture } from '../support/tiny-bundle.js';
 import { type TinyCatalog, writeTinyCatalog } from '../support/tiny-catalog.js';
+import { writeTinyManifest } from '../support/tiny-manifest.js';
 
 let root = '';
 let tiny: TinyCatalog;
@@ -21,16 +21,7 @@ let manifest = '';
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'semblance-faults-'));
   tiny = await writeTinyCatalog(root);
-  manifest = join(root, 'manifest.csv');
-  await writeManifest(
-    manifest,
-    tiny.rows.map(({ relativePath, itemId, attributes }) => ({
-      relativePath,
-      itemId,
-      split: 'test' as const,
-      attributes,
-    })),
-  );
+  manifest = await writeTinyManifest(root, tiny);
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 

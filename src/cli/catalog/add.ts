@@ -5,6 +5,7 @@ import { LiveCatalog, type PictureWrite, type WriteOutcome } from '../../catalog
 import { CliError, DataError, silentProgress, streamProgress } from '../../util/index.js';
 import { interruptible } from '../interruption.js';
 import { positiveInteger, repeated } from '../options.js';
+import { tellWait } from '../waiting.js';
 
 interface Options {
   catalog: string;
@@ -67,6 +68,7 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   await interruptible(async (signal) => {
     const live = await LiveCatalog.open(options.catalog, {
       pollMs: 0,
+      onEvent: (event) => event.kind === 'waiting' && tellWait(options.catalog)(event),
       ...(options.model === undefined ? {} : { model: options.model }),
       ...(options.threads === undefined ? {} : { threads: options.threads }),
     });

@@ -5,6 +5,7 @@ import { importCatalog, readExport } from '../../catalog/index.js';
 import { DataError, errorMessage, silentProgress, streamProgress } from '../../util/index.js';
 import { interruptible } from '../interruption.js';
 import { positiveInteger } from '../options.js';
+import { tellWait } from '../waiting.js';
 
 interface Options {
   catalog: string;
@@ -59,6 +60,7 @@ async function run(folder: string, options: Options): Promise<void> {
         embedder,
         startProgress: options.quiet ? silentProgress : streamProgress(),
         signal,
+        onWait: tellWait(options.catalog),
       }),
     );
     if (options.json) {

@@ -6,6 +6,7 @@ import { CliError, DataError, silentProgress, streamProgress } from '../../util/
 import { interruptible } from '../interruption.js';
 import { repeated } from '../options.js';
 import { printable } from '../printable.js';
+import { tellWait } from '../waiting.js';
 
 interface Options {
   catalog: string;
@@ -56,7 +57,10 @@ async function run(given: readonly string[], options: Options): Promise<void> {
         for (let start = 0; start < ids.length; start += AT_A_TIME) {
           signal.throwIfAborted();
           removed.push(
-            ...(await removeRecords(options.catalog, ids.slice(start, start + AT_A_TIME), { signal })),
+            ...(await removeRecords(options.catalog, ids.slice(start, start + AT_A_TIME), {
+              signal,
+              onWait: tellWait(options.catalog),
+            })),
           );
           bar.update(removed.length);
         }

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { type CatalogProblem, verifyCatalog } from '../../catalog/index.js';
 import { CliError, DataError, silentProgress, streamProgress } from '../../util/index.js';
 import { interruptible } from '../interruption.js';
+import { tellWait } from '../waiting.js';
 
 interface Options {
   catalog: string;
@@ -52,6 +53,7 @@ async function run(options: Options): Promise<void> {
         model: options.model,
         startProgress: options.quiet ? silentProgress : streamProgress(),
         signal,
+        onWait: tellWait(options.catalog),
       }),
     { isResumable: false },
   );
