@@ -36,10 +36,13 @@ process.on('exit', remove);
 process.on('SIGINT', () => process.exit(130));
 const results: ChaosResult[] = [];
 for (const kind of kinds as Kind[]) {
-  const report = (round: number, violations: number) => {
+  let told = 0;
+  const report = (round: number, violations: readonly string[]) => {
+    for (const violation of violations.slice(told)) console.error(`${kind}: ${violation}`);
+    told = violations.length;
     if (process.stderr.isTTY || round % 50 === 0)
       process.stderr.write(
-        `${process.stderr.isTTY ? '\r' : ''}${kind}: ${round} of ${rounds}, ${violations} violations${process.stderr.isTTY ? '' : '\n'}`,
+        `${process.stderr.isTTY ? '\r' : ''}${kind}: ${round} of ${rounds}, ${told} violations${process.stderr.isTTY ? '' : '\n'}`,
       );
   };
   results.push(await runChaos(kind, { program, rounds, seed, report }));
@@ -82,6 +85,4 @@ else {
     ]);
   console.log(table.toString());
 }
-for (const { kind, violations } of results)
-  for (const violation of violations) console.error(`${kind}: ${violation}`);
 process.exitCode = results.some(({ violations }) => violations.length > 0) ? 1 : 0;

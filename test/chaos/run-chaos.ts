@@ -69,7 +69,7 @@ export async function runChaos(
     readonly program: string;
     readonly rounds: number;
     readonly seed: number;
-    readonly report?: (round: number, violations: number) => void;
+    readonly report?: (round: number, violations: readonly string[]) => void;
   },
 ): Promise<ChaosResult> {
   const { program, rounds, seed, report } = options;
@@ -101,14 +101,15 @@ export async function runChaos(
       }
       slowestCheckMs = Math.max(slowestCheckMs, performance.now() - start);
       end = await workload.litter(folder);
+      // One process leaves one unfinished file or folder at most, and the next one removes it.
+      if (most <= LITTER_LIMIT && end > LITTER_LIMIT)
+        violations.push(`round ${round}: ${end} unfinished files lie about`);
       most = Math.max(most, end);
-      report?.(round + 1, violations.length);
+      report?.(round + 1, violations);
     }
   } finally {
     if (violations.length === 0) await rm(folder, { recursive: true, force: true });
   }
-  // One process leaves one unfinished file or folder at most, and the next one removes it.
-  if (most > LITTER_LIMIT) violations.push(`${most} unfinished files lay about at a time`);
   return {
     kind,
     what: workload.what,
