@@ -2,6 +2,7 @@
  * How a store's table, values and filters are written in PostgreSQL's SQL. Nothing that comes from outside is ever
  * part of a statement: tables and columns are named by numbers (`records_7`, `f0`, `n0`), and values are parameters.
  */
+import { endianness } from 'node:os';
 import { type ColumnTest, type Filter, type Literal, literalsOf, splitLiteral } from '../filter.js';
 
 /** How vectors are kept: `single` is exact; `half` takes half the room and rounds to 11 bits. */
@@ -122,7 +123,9 @@ export function vectorText(vector: Float32Array): string {
 /** Reads what pgvector's `vector_send` writes: two 16-bit numbers, then big-endian float32. */
 export function parseVector(bytes: Buffer): Float32Array {
   const vector = new Float32Array(bytes.readUInt16BE(0));
-  for (let i = 0; i < vector.length; i++) vector[i] = bytes.readFloatBE(4 + 4 * i);
+  const own = Buffer.from(vector.buffer);
+  bytes.copy(own, 0, 4, 4 + own.length);
+  if (isLittleEndian) own.swap32();
   return vector;
 }
 
@@ -138,6 +141,7 @@ export function copyRow(cells: readonly (string | number | null | readonly strin
 
 // --- internal ---
 
+const isLittleEndian = endianness() === 'LE';
 /** Of a page's 8 kB, what leaves room for the other columns. */
 const MOST_INLINE_BYTES = 6000;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is escaped

@@ -218,9 +218,10 @@ class PostgresStore implements VectorStore {
       ? `${indexed(this.#precision, this.dimension)} <#> $1::halfvec(${this.dimension})`
       : `(vector <#> ${query}) + 0`;
     const limitAt = values.length + 1;
+    // What is sent is made of the rows that are found; without the subquery of every row that is sorted.
     const text =
-      `SELECT ${this.#selection()} FROM ${this.#table} WHERE ${condition} ` +
-      `ORDER BY ${order} LIMIT $${limitAt}::bigint`;
+      `SELECT ${this.#selection()} FROM (SELECT * FROM ${this.#table} WHERE ${condition} ` +
+      `ORDER BY ${order} LIMIT $${limitAt}::bigint) AS found`;
     for (let limit = k + SPARE_HITS; ; limit *= 8) {
       const rows = await this.#database.query<Row>(text, [...values, limit]);
       const hits = rows.map((row) => {
