@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { searchVectors, weightsAt } from '../granularity/index.js';
 import { DataError, errorMessage, writeFileAtomic } from '../util/index.js';
 import type { Catalog } from './catalog.js';
-import { isPostgresUrl } from './stores/postgres-url.js';
+import { isRemote } from './remote-catalog.js';
 
 export interface CatalogMap {
   /** The model of the vectors: its `vectorHash`. */
@@ -84,8 +84,8 @@ export function isMapOf(
 
 /** Stores the map of a catalogue in place of the one before, atomically. @throws DataError when it cannot be written */
 export async function writeMap(directory: string, map: CatalogMap): Promise<void> {
-  if (isPostgresUrl(directory))
-    throw new DataError('catalog map: the catalogue must lie in a folder, got one in a database', {
+  if (isRemote(directory))
+    throw new DataError('catalog map: the catalogue must lie in a folder, got one that does not', {
       file: directory,
     });
   const { positions, ...rest } = map;
@@ -100,7 +100,7 @@ export async function writeMap(directory: string, map: CatalogMap): Promise<void
  * @throws DataError when it is damaged or of a newer format
  */
 export async function readMap(directory: string): Promise<CatalogMap | undefined> {
-  if (isPostgresUrl(directory)) return undefined;
+  if (isRemote(directory)) return undefined;
   const file = join(directory, MAP_FILE);
   let text: string;
   try {
@@ -125,7 +125,7 @@ export async function readMap(directory: string): Promise<CatalogMap | undefined
 
 /** Whether a catalogue has a map, and which: another text whenever it is made anew. */
 export async function mapVersion(directory: string): Promise<string | undefined> {
-  if (isPostgresUrl(directory)) return undefined;
+  if (isRemote(directory)) return undefined;
   return await stat(join(directory, MAP_FILE)).then(
     ({ mtimeMs, size, ino }) => `${mtimeMs}-${size}-${ino}`,
     () => undefined,

@@ -31,9 +31,9 @@ import {
   catalogRates,
 } from './catalog-calibration.js';
 import { STORE_PREFIX, sweepStores } from './generations.js';
+import { isRemote, remoteCatalogs } from './remote-catalog.js';
 import type { VectorStore } from './store.js';
 import { openLanceStore } from './stores/lancedb.js';
-import { isPostgresUrl } from './stores/postgres-url.js';
 
 /** The columns that every catalogue has before the attributes. */
 export const BASE_COLUMNS = ['path', 'item_id', 'split', 'source', 'source_group', 'content_hash'] as const;
@@ -86,8 +86,8 @@ export async function openCatalog(directory: string): Promise<Catalog> {
 export async function readDescription(
   directory: string,
 ): Promise<{ description: CatalogDescription; text: string }> {
-  if (isPostgresUrl(directory)) {
-    const text = await (await database()).readDatabaseDescription(directory);
+  if (isRemote(directory)) {
+    const text = await (await remoteCatalogs(directory)).readDescription(directory);
     if (text === undefined)
       throw new DataError('there is no catalogue. Make one with `semblance index`, or correct the location', {
         file: directory,
@@ -112,8 +112,8 @@ export async function readDescription(
 
 /** Writes `catalog.json`, and a copy beside the vectors, from which `catalog verify` restores it. */
 export async function writeDescription(directory: string, description: CatalogDescription): Promise<void> {
-  if (isPostgresUrl(directory))
-    return await (await database()).writeDatabaseDescription(directory, description);
+  if (isRemote(directory))
+    return await (await remoteCatalogs(directory)).writeDescription(directory, description);
   await writeJson(join(directory, description.store, CATALOG_FILE), description);
   await writeJson(join(directory, CATALOG_FILE), description);
 }
@@ -128,8 +128,8 @@ export async function whileWriting<T>(
   change: () => Promise<T>,
   options: WaitOptions = {},
 ): Promise<T> {
-  if (isPostgresUrl(directory))
-    return await (await database()).whileWritingDatabase(directory, change, options);
+  if (isRemote(directory))
+    return await (await remoteCatalogs(directory)).whileWriting(directory, change, options);
   const lock = await acquireLock(join(directory, WRITE_LOCK), {
     ...options,
     pollMs: 10,
@@ -151,12 +151,13 @@ export async function whileFilling<T>(
   work: () => Promise<T>,
   options: WaitOptions = {},
 ): Promise<T> {
-  if (isPostgresUrl(directory)) return await work();
-  const lock = await acquireLock(join(directory, INDEX_LOCK), options);
+  const lock = isRemote(directory)
+    ? await (await remoteCatalogs(directory)).holdWriting?.(directory)
+    : await acquireLock(join(directory, INDEX_LOCK), options);
   try {
     return await work();
   } finally {
-    await lock.release();
+    await lock?.release();
   }
 }
 
@@ -284,8 +285,8 @@ export async function recalibrateCatalog(
 
 /** Whether a folder is a catalogue. A broken one is one. */
 export async function hasCatalog(directory: string): Promise<boolean> {
-  if (isPostgresUrl(directory))
-    return (await (await database()).readDatabaseDescription(directory)) !== undefined;
+  if (isRemote(directory))
+    return (await (await remoteCatalogs(directory)).readDescription(directory)) !== undefined;
   return await stat(join(directory, CATALOG_FILE)).then(
     () => true,
     (error: NodeJS.ErrnoException) => !['ENOENT', 'ENOTDIR'].includes(error.code ?? ''),
@@ -300,8 +301,8 @@ export async function openDescribed(directory: string, description: CatalogDescr
     columns: description.columns,
     numericColumns: description.numericColumns,
   };
-  if (isPostgresUrl(directory)) {
-    const store = await (await database()).openDatabaseStore(directory, description.store, shape);
+  if (isRemote(directory)) {
+    const store = await (await remoteCatalogs(directory)).openStore(directory, description.store, shape);
     return { directory, description, layout, store, close: () => store.close() };
   }
   const store = await openLanceStore(join(directory, description.store), shape);
@@ -344,11 +345,6 @@ export function movedMeanwhile(directory: string): DataError {
 async function asItIsNow(bundle: Bundle): Promise<Bundle> {
   const present = await readBundle(bundle.directory).catch(() => bundle);
   return present.vectorHash === bundle.vectorHash ? present : bundle;
-}
-
-/** Loaded when it is needed: most catalogues are folders. */
-function database() {
-  return import('./postgres-catalog.js');
 }
 
 const FORMAT_VERSION = 1;

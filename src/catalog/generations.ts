@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { acquireLock, lockHolder, millisecondsSince, type ProcessLock } from '../util/index.js';
-import { isPostgresUrl } from './stores/postgres-url.js';
+import { isRemote, remoteCatalogs } from './remote-catalog.js';
 
 /** How the folders of stores are called: this and the first 16 digits of the model's hash. */
 export const STORE_PREFIX = 'vectors-';
@@ -20,8 +20,8 @@ export const GRACE_MS = 600_000;
  * minute is over). Where the catalogue cannot be written, nothing is said.
  */
 export async function holdStore(directory: string, store: string): Promise<ProcessLock> {
-  if (isPostgresUrl(directory))
-    return await (await database()).holdDatabaseStore(directory, store).catch(() => NO_LOCK);
+  if (isRemote(directory))
+    return await (await remoteCatalogs(directory)).holdStore(directory, store).catch(() => NO_LOCK);
   const file = join(directory, LOCKS, `${store}.${randomBytes(6).toString('hex')}${READER}`);
   return await acquireLock(file).catch(() => NO_LOCK);
 }
@@ -31,8 +31,8 @@ export type StoreFate = 'read' | 'recent' | 'unused';
 
 /** The stores beside the one that the catalogue uses: `read` by a process, replaced only a moment ago, or of no use. */
 export async function otherStores(directory: string): Promise<{ store: string; fate: StoreFate }[]> {
-  const text = isPostgresUrl(directory)
-    ? await (await database()).readDatabaseDescription(directory)
+  const text = isRemote(directory)
+    ? await (await remoteCatalogs(directory)).readDescription(directory)
     : await readFile(join(directory, 'catalog.json'), 'utf8');
   if (text === undefined) return [];
   const { store: current, previous } = JSON.parse(text) as {
@@ -59,8 +59,8 @@ export async function sweepStores(
   const removed: string[] = [];
   for (const { store, fate } of await otherStores(directory)) {
     if (fate !== 'unused' || (only !== undefined && only !== store)) continue;
-    if (isPostgresUrl(directory)) {
-      if (!(await (await database()).dropDatabaseStore(directory, store))) continue;
+    if (isRemote(directory)) {
+      if (!(await (await remoteCatalogs(directory)).dropStore(directory, store))) continue;
     } else await rm(join(directory, store), { recursive: true, force: true });
     removed.push(store);
   }
@@ -73,13 +73,8 @@ const NO_LOCK: ProcessLock = { async handTo() {}, async release() {} };
 const LOCKS = 'locks';
 const READER = '.reader';
 
-/** Loaded when it is needed: most catalogues are folders. */
-function database() {
-  return import('./postgres-catalog.js');
-}
-
 async function storesOf(directory: string): Promise<{ store: string; isRead: boolean }[]> {
-  if (isPostgresUrl(directory)) return await (await database()).databaseStores(directory);
+  if (isRemote(directory)) return await (await remoteCatalogs(directory)).stores(directory);
   const read = new Set(await heldStores(directory));
   return (await readdir(directory))
     .filter((name) => name.startsWith(STORE_PREFIX))

@@ -40,6 +40,7 @@ export type {
 export { isIndexable } from './store.js';
 export { openLanceStore } from './stores/lancedb.js';
 export { openMemoryStore } from './stores/memory.js';
+export { isObjectUrl } from './stores/object-url.js';
 export { openPostgresStore, type PostgresOptions } from './stores/postgres.js';
 export * from './tuning.js';
 export * from './verification.js';

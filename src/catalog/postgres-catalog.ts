@@ -7,134 +7,115 @@
  * `semblance.readers`, with the time; one that was not heard of for a minute is dead.
  */
 import { randomUUID } from 'node:crypto';
-import { DataError, type ProcessLock } from '../util/index.js';
-import type { StoreShape, VectorStore } from './store.js';
+import { DataError } from '../util/index.js';
+import type { RemoteCatalogs } from './remote-catalog.js';
 import { openStoreIn } from './stores/postgres.js';
 import { type Database, LOCK_NOT_AVAILABLE, shareDatabase } from './stores/postgres-database.js';
 import { escapeText, unescapeText } from './stores/postgres-sql.js';
 import { catalogName, describeUrl } from './stores/postgres-url.js';
 
-/** @returns the description's JSON; `undefined` where there is no such catalogue. */
-export async function readDatabaseDescription(location: string): Promise<string | undefined> {
-  return await withDatabase(location, async (database) => {
-    const [row] = await database.query<{ text: string }>(
-      'SELECT description::text AS text FROM semblance.catalogs WHERE name = $1',
-      [catalogName(location)],
-    );
-    return row?.text;
-  });
-}
+export const postgresCatalogs: RemoteCatalogs = {
+  readDescription: (location) => withDatabase(location, (database) => readDescription(database, location)),
 
-/** Writes the description, whole or not at all. */
-export async function writeDatabaseDescription(location: string, description: object): Promise<void> {
-  await withDatabase(location, (database) =>
-    database.query(
-      `INSERT INTO semblance.catalogs (name, description) VALUES ($1, $2)
-       ON CONFLICT (name) DO UPDATE SET description = excluded.description`,
-      [catalogName(location), JSON.stringify(description)],
-    ),
-  );
-}
-
-/**
- * Runs a change of the catalogue while nobody else makes one, on any machine. What it writes to the database is one
- * transaction.
- */
-export async function whileWritingDatabase<T>(
-  location: string,
-  change: () => Promise<T>,
-  options: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<T> {
-  return await withDatabase(location, (database) =>
-    database.change(`catalog ${catalogName(location)}`, change, options),
-  );
-}
-
-/** Opens one of the catalogue's stores. From 20,000 pictures on it gets an index. */
-export async function openDatabaseStore(
-  location: string,
-  store: string,
-  shape: StoreShape,
-): Promise<VectorStore> {
-  refusePassword(location);
-  const { database, release } = await shareDatabase(location);
-  try {
-    // Rows by parameters go through every pooler and PGlite; COPY pays from here on.
-    const options = { index: 'hnsw', copyFrom: 1000 } as const;
-    return await openStoreIn(database, `${catalogName(location)}/${store}`, shape, options, release);
-  } catch (error) {
-    await release();
-    throw error;
-  }
-}
-
-/** Says that this process reads a store, until it is released or was not heard of for a minute. */
-export async function holdDatabaseStore(location: string, store: string): Promise<ProcessLock> {
-  const { database, release } = await shareDatabase(location);
-  const reader = randomUUID();
-  const say = () =>
-    database.query(
-      `INSERT INTO semblance.readers (reader, store, seen_at) VALUES ($1, $2, clock_timestamp())
-       ON CONFLICT (reader) DO UPDATE SET seen_at = excluded.seen_at`,
-      [reader, escapeText(`${catalogName(location)}/${store}`)],
-    );
-  try {
-    await say();
-  } catch (error) {
-    await release();
-    throw error;
-  }
-  const timer = setInterval(() => void say().catch(() => {}), (READER_SECONDS * 1000) / 4).unref();
-  return {
-    async handTo() {},
-    async release() {
-      clearInterval(timer);
-      await database.query('DELETE FROM semblance.readers WHERE reader = $1', [reader]).catch(() => {});
-      await release();
-    },
-  };
-}
-
-/** The catalogue's stores, and whether somebody reads them. */
-export async function databaseStores(location: string): Promise<{ store: string; isRead: boolean }[]> {
-  return await withDatabase(location, (database) => storesOf(database, location));
-}
-
-/**
- * Removes a store that is not the catalogue's own and that nobody reads.
- * @returns whether it did
- */
-export async function dropDatabaseStore(location: string, store: string): Promise<boolean> {
-  return await whileWritingDatabase(location, () =>
+  writeDescription: (location, description) =>
     withDatabase(location, async (database) => {
-      const current = JSON.parse((await readDatabaseDescription(location)) ?? '{}') as { store?: string };
-      const found = (await storesOf(database, location)).find((one) => one.store === store);
-      if (found === undefined || found.isRead || current.store === store) return false;
-      try {
-        await database.transaction(async (client) => {
-          // A statement that still reads it is not waited for; another time will do.
-          await client.query("SET LOCAL lock_timeout = '2s'");
-          await client.query(`DROP TABLE IF EXISTS semblance.records_${found.number}`);
-          await client.query('DELETE FROM semblance.stores WHERE number = $1', [found.number]);
-          await client.query('DELETE FROM semblance.readers WHERE store = $1', [
-            escapeText(`${catalogName(location)}/${store}`),
-          ]);
-          await client.query('SET LOCAL lock_timeout TO DEFAULT');
-        });
-        return true;
-      } catch (error) {
-        if (((error as Error).cause as { code?: unknown } | undefined)?.code === LOCK_NOT_AVAILABLE)
-          return false;
-        throw error;
-      }
+      await database.query(
+        `INSERT INTO semblance.catalogs (name, description) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET description = excluded.description`,
+        [catalogName(location), JSON.stringify(description)],
+      );
     }),
-  );
-}
+
+  // What a change writes to the database is one transaction.
+  whileWriting: (location, change, options) =>
+    withDatabase(location, (database) =>
+      database.change(`catalog ${catalogName(location)}`, change, options),
+    ),
+
+  async openStore(location, store, shape) {
+    refusePassword(location);
+    const { database, release } = await shareDatabase(location);
+    try {
+      // From 20,000 pictures on it gets an index. Rows by parameters go through every pooler and PGlite; COPY pays from
+      // here on.
+      const options = { index: 'hnsw', copyFrom: 1000 } as const;
+      return await openStoreIn(database, `${catalogName(location)}/${store}`, shape, options, release);
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  },
+
+  // Until it is released or was not heard of for a minute.
+  async holdStore(location, store) {
+    const { database, release } = await shareDatabase(location);
+    const reader = randomUUID();
+    const say = () =>
+      database.query(
+        `INSERT INTO semblance.readers (reader, store, seen_at) VALUES ($1, $2, clock_timestamp())
+         ON CONFLICT (reader) DO UPDATE SET seen_at = excluded.seen_at`,
+        [reader, escapeText(`${catalogName(location)}/${store}`)],
+      );
+    try {
+      await say();
+    } catch (error) {
+      await release();
+      throw error;
+    }
+    const timer = setInterval(() => void say().catch(() => {}), (READER_SECONDS * 1000) / 4).unref();
+    return {
+      async handTo() {},
+      async release() {
+        clearInterval(timer);
+        await database.query('DELETE FROM semblance.readers WHERE reader = $1', [reader]).catch(() => {});
+        await release();
+      },
+    };
+  },
+
+  stores: (location) => withDatabase(location, (database) => storesOf(database, location)),
+
+  dropStore: (location, store) =>
+    postgresCatalogs.whileWriting(location, () =>
+      withDatabase(location, (database) => dropStore(database, location, store)),
+    ),
+};
 
 // --- internal ---
 
 /** After which a reader that says nothing is taken for dead. */
 const READER_SECONDS = 60;
+
+async function readDescription(database: Database, location: string): Promise<string | undefined> {
+  const [row] = await database.query<{ text: string }>(
+    'SELECT description::text AS text FROM semblance.catalogs WHERE name = $1',
+    [catalogName(location)],
+  );
+  return row?.text;
+}
+
+/** To be called in a change. */
+async function dropStore(database: Database, location: string, store: string): Promise<boolean> {
+  const current = JSON.parse((await readDescription(database, location)) ?? '{}') as { store?: string };
+  const found = (await storesOf(database, location)).find((one) => one.store === store);
+  if (found === undefined || found.isRead || current.store === store) return false;
+  try {
+    await database.transaction(async (client) => {
+      // A statement that still reads it is not waited for; another time will do.
+      await client.query("SET LOCAL lock_timeout = '2s'");
+      await client.query(`DROP TABLE IF EXISTS semblance.records_${found.number}`);
+      await client.query('DELETE FROM semblance.stores WHERE number = $1', [found.number]);
+      await client.query('DELETE FROM semblance.readers WHERE store = $1', [
+        escapeText(`${catalogName(location)}/${store}`),
+      ]);
+      await client.query('SET LOCAL lock_timeout TO DEFAULT');
+    });
+    return true;
+  } catch (error) {
+    if (((error as Error).cause as { code?: unknown } | undefined)?.code === LOCK_NOT_AVAILABLE) return false;
+    throw error;
+  }
+}
 
 async function storesOf(
   database: Database,

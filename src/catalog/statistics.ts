@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { BASE_COLUMNS, type Catalog } from './catalog.js';
 import { mapVersion } from './catalog-map.js';
 import { PICTURES_FOLDER } from './picture-files.js';
+import { isRemote } from './remote-catalog.js';
 import type { FacetCount, VectorStore } from './store.js';
-import { isPostgresUrl } from './stores/postgres-url.js';
 
 export interface ColumnStatistics {
   readonly name: string;
@@ -124,7 +124,7 @@ async function filesOf(
 /** What lies below a folder of the catalogue. Files that go away meanwhile do not count. */
 async function filesBelow(directory: string, folder: string): Promise<Files> {
   const total = { files: 0, bytes: 0, newest: 0 };
-  if (isPostgresUrl(directory)) return total;
+  if (isRemote(directory)) return total;
   const entries = await readdir(join(directory, folder), { recursive: true, withFileTypes: true }).catch(
     () => [],
   );

@@ -33,8 +33,8 @@ import { indexEntries } from './indexing.js';
 import { entryOfRecord } from './picture-entries.js';
 import { isKept, keptPictures, PICTURES_FOLDER, removeKept } from './picture-files.js';
 import { applyRemoval } from './record-writes.js';
+import { isRemote } from './remote-catalog.js';
 import type { StoredRecord, VectorStore } from './store.js';
-import { isPostgresUrl } from './stores/postgres-url.js';
 
 /** What can be wrong. */
 export const PROBLEM_KINDS = {
@@ -84,13 +84,16 @@ export interface VerifyOptions extends WaitOptions {
 
 /**
  * Looks at all of a catalogue in a folder.
- * @throws DataError when there is no catalogue, or it is in a database; what `signal` was aborted with.
+ * @throws DataError when there is no catalogue, or it is in no folder; what `signal` was aborted with.
  */
 export async function verifyCatalog(directory: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  if (isPostgresUrl(directory))
-    throw new DataError('catalog verify: the catalogue must lie in a folder; a database looks after itself', {
-      file: directory,
-    });
+  if (isRemote(directory))
+    throw new DataError(
+      'catalog verify: the catalogue must lie in a folder; a database or object storage looks after itself',
+      {
+        file: directory,
+      },
+    );
   const { repair = false, signal } = options;
   const problems = new Problems();
   const description = await findDescription(directory, repair, problems);

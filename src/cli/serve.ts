@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
-import { catalogFolder, LiveCatalog } from '../catalog/index.js';
+import { catalogFolder, isObjectUrl, LiveCatalog } from '../catalog/index.js';
 import {
   buildServer,
   defaultKeysPath,
@@ -105,6 +105,8 @@ export function serveCommand(): Command {
 /** Serves until the process is asked to stop. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { host, port } = options;
+  // One writer for all machines; see docs/scaling.md.
+  const readOnly = options.readOnly === true || isObjectUrl(options.catalog);
   if (options.urlHost !== undefined && options.allowUrl !== true)
     throw new DataError('serve: --url-host needs --allow-url, got it alone. Add --allow-url');
   const say = (line: string) => {
@@ -126,14 +128,14 @@ export async function serve(options: ServeOptions): Promise<void> {
     const server = await buildServer({
       catalog,
       page: PAGE,
-      readOnly: options.readOnly === true,
+      readOnly,
       allowUrls: options.allowUrl === true && (options.urlHost === undefined || { hosts: options.urlHost }),
       origins: options.cors ?? [],
       log: logOf(options),
       ready: warm.done,
       ...(keys === undefined ? {} : { keys }),
       ...(rateLimit === 0 ? {} : { requestsPerMinute: rateLimit }),
-      ...(options.readOnly === true || options.audit === false
+      ...(readOnly || options.audit === false
         ? {}
         : {
             audit:
@@ -156,7 +158,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       warm.begin();
       if (keys !== undefined) say(`a key of ${keys.path} is asked for`);
       else if (!isLoopback(host)) {
-        const can = options.readOnly === true ? 'search' : 'search and change';
+        const can = readOnly ? 'search' : 'search and change';
         process.stderr.write(
           `warning: whoever reaches ${host}:${port} can ${can} this catalogue: there are no keys\n`,
         );

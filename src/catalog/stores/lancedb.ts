@@ -1,5 +1,6 @@
 /**
- * The embedded store: a LanceDB table in a folder; nothing to start, any number of readers beside one writer.
+ * The embedded store: a LanceDB table in a folder or in object storage; nothing to start, any number of readers beside
+ * one writer.
  *
  * Search is exact, with scores in double precision, so that near ties have the order that every store gives. A process
  * that searches more than once keeps the records in memory (`lance-mirror.ts`) where they fit; else Lance scans them.
@@ -41,6 +42,7 @@ import { askedAs, buildPlan, readIndexState, readPlan } from './lance-index.js';
 import { LanceMirror, listsOf } from './lance-mirror.js';
 import { columnName, filterSql, idLists, numbersName, quote } from './lance-sql.js';
 import { countValues } from './memory.js';
+import { isObjectUrl } from './object-url.js';
 
 /** How a Lance store answers. */
 export interface LanceOptions {
@@ -63,6 +65,7 @@ export async function openLanceStore(
   options: LanceOptions = {},
 ): Promise<IndexableStore> {
   try {
+    if (isObjectUrl(directory)) return await openInObjectStorage(directory, shape, options);
     await makeFolder(directory);
     // 0: each read asks for the newest version, so a reader sees what a writer elsewhere has acknowledged.
     const connection = await connect(directory, { readConsistencyInterval: 0 });
@@ -118,7 +121,54 @@ export async function syncNewFiles(folder: string, synced: Set<string>): Promise
   return added;
 }
 
+/** How object storage is reached. Credentials, region and endpoint LanceDB takes from the `AWS_*` variables itself. */
+export function objectStorageOptions(): Record<string, string> {
+  const endpoint = process.env.AWS_ENDPOINT_URL;
+  const region = process.env.AWS_REGION ?? process.env.AWS_DEFAULT_REGION;
+  return {
+    ...(endpoint?.startsWith('http://') ? { allow_http: 'true' } : {}),
+    // Of another's storage nobody asks for a region, and LanceDB would ask the bucket for it.
+    ...(endpoint !== undefined && region === undefined ? { region: 'us-east-1' } : {}),
+  };
+}
+
+/** Removes a store of object storage, whole. */
+export async function dropLanceStore(address: string): Promise<void> {
+  const connection = await connect(address, { storageOptions: objectStorageOptions() });
+  try {
+    const table = await openIfThere(connection, TABLE);
+    table?.close();
+    if (table !== undefined) await connection.dropTable(TABLE);
+  } finally {
+    connection.close();
+  }
+}
+
+/** Opens a table of object storage, where not every server lists what there is. @returns `undefined` when there is none */
+export async function openIfThere(connection: Connection, name: string): Promise<Table | undefined> {
+  return await connection.openTable(name).catch((error) => {
+    if (/^Table '.*' was not found/.test(errorMessage(error))) return undefined;
+    throw error;
+  });
+}
+
 // --- internal ---
+
+async function openInObjectStorage(
+  address: string,
+  shape: StoreShape,
+  options: LanceOptions,
+): Promise<IndexableStore> {
+  const connection = await connect(address, {
+    readConsistencyInterval: 0,
+    storageOptions: objectStorageOptions(),
+  });
+  const table =
+    (await openIfThere(connection, TABLE)) ?? (await connection.createEmptyTable(TABLE, arrowSchema(shape)));
+  await checkShape(address, table, shape);
+  const plan = { kind: 'exact' } as const;
+  return new LanceStore({ directory: address, connection, table, synced: undefined, shape, options, plan });
+}
 
 const TABLE = 'pictures';
 /** A file must be open for writing to be synced there, and a folder cannot be opened. */
@@ -133,7 +183,8 @@ interface LanceParts {
   readonly connection: Connection;
   readonly table: Table;
   readonly plan: IndexPlan;
-  readonly synced: Set<string>;
+  /** `undefined`: in object storage, where an answered write is kept. */
+  readonly synced: Set<string> | undefined;
   readonly shape: StoreShape;
   readonly options: LanceOptions;
 }
@@ -147,7 +198,7 @@ class LanceStore implements IndexableStore {
   readonly #directory: string;
   readonly #folder: string;
   #plan: IndexPlan;
-  readonly #synced: Set<string>;
+  readonly #synced: Set<string> | undefined;
   #lastWrite: Promise<unknown> = Promise.resolve();
   readonly #inMemory: 'auto' | 'always' | 'never';
   readonly #memoryLimit: number;
@@ -165,7 +216,7 @@ class LanceStore implements IndexableStore {
     this.#plan = plan;
     this.#connection = connection;
     this.#table = table;
-    this.#folder = join(directory, `${TABLE}.lance`);
+    this.#folder = synced === undefined ? directory : join(directory, `${TABLE}.lance`);
     this.#synced = synced;
     this.#inMemory = options.inMemory ?? 'auto';
     this.#memoryLimit = options.memoryLimit ?? totalmem() / 4;
@@ -304,6 +355,10 @@ class LanceStore implements IndexableStore {
   }
 
   async buildIndex(plan: IndexPlan): Promise<void> {
+    if (this.#synced === undefined)
+      throw new DataError('index: the store must lie in a folder, got one in object storage', {
+        file: this.#directory,
+      });
     const few: string[] = [];
     if (plan.kind !== 'exact') {
       const most = (await this.count()) / 10;
@@ -409,7 +464,7 @@ class LanceStore implements IndexableStore {
       .then(async () => {
         try {
           const result = await action();
-          await syncNewFiles(this.#folder, this.#synced);
+          if (this.#synced !== undefined) await syncNewFiles(this.#folder, this.#synced);
           return result;
         } catch (error) {
           if (error instanceof StorageError) throw error;
