@@ -24,6 +24,7 @@ export * from './query.js';
 export { recordPicture } from './record-picture.js';
 export type { PictureChange, PictureWrite, WriteOutcome } from './record-writes.js';
 export * from './reindexing.js';
+export { isRemote } from './remote-catalog.js';
 export * from './removal.js';
 export * from './search.js';
 export * from './statistics.js';

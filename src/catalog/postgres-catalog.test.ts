@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startPglite } from '../../test/conformance/postgres-server.js';
 import { openCatalog, openDescribed, readDescription, writeDescription } from './catalog.js';
+import { shardCatalog } from './sharding/index.js';
 
 let pglite: Awaited<ReturnType<typeof startPglite>>;
 beforeAll(async () => {
@@ -42,4 +43,11 @@ it('refuses a password in the location, without saying it', async () => {
   const error = await openCatalog('postgres://me:s3cret@127.0.0.1/db').catch((thrown: unknown) => thrown);
   expect(String(error)).toMatch(/PGPASSWORD/);
   expect(String(error)).not.toContain('s3cret');
+});
+
+it('refuses to spread a catalogue where there is no Citus', async () => {
+  await expect(shardCatalog(`${pglite.url}#shop`)).rejects.toThrow(
+    /the database must have the extension Citus, got none\. .*CREATE EXTENSION citus$/,
+  );
+  await expect(shardCatalog('runs/demo/catalog')).rejects.toThrow(/a catalogue in a database is required/);
 });

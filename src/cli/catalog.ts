@@ -7,6 +7,7 @@ import { importCommand } from './catalog/import.js';
 import { listCommand } from './catalog/list.js';
 import { mapCommand } from './catalog/map.js';
 import { removeCommand } from './catalog/remove.js';
+import { shardCommand } from './catalog/shard.js';
 import { statsCommand } from './catalog/stats.js';
 import { tuneCommand } from './catalog/tune.js';
 import { verifyCommand } from './catalog/verify.js';
@@ -24,5 +25,6 @@ export function catalogCommand(): Command {
     .addCommand(duplicatesCommand())
     .addCommand(mapCommand())
     .addCommand(tuneCommand())
+    .addCommand(shardCommand())
     .addHelpText('after', '\nExample:\n  $ semblance catalog stats --catalog runs/demo/catalog\n');
 }

@@ -9,7 +9,7 @@ import Table from 'cli-table3';
 import { Command } from 'commander';
 import sharp from 'sharp';
 import { openEmbedder } from '../bundle/index.js';
-import { openCatalog, openLanceStore, verifyCatalog } from '../catalog/index.js';
+import { isRemote, openCatalog, openLanceStore, verifyCatalog } from '../catalog/index.js';
 import { decodePicture } from '../data/index.js';
 import { buildGraph, input, relu } from '../graph/index.js';
 import { floatTensor, Session, writeModel } from '../onnx/index.js';
@@ -82,8 +82,7 @@ export async function examine(options: Pick<Options, 'catalog' | 'model'>): Prom
         await opened.close();
       }
     });
-    if (!/^postgres(ql)?:/.test(catalog))
-      await attempt('catalogue is whole', () => wholeFinding(catalog, model));
+    if (!isRemote(catalog)) await attempt('catalogue is whole', () => wholeFinding(catalog, model));
   }
   const directory = model;
   if (directory !== undefined) await attempt('model', () => modelFinding(directory));
@@ -179,7 +178,7 @@ function memoryFinding(): string | Warning {
 }
 
 async function diskFinding(folder: string): Promise<string | Warning> {
-  if (/^postgres(ql)?:/.test(folder)) return 'the catalogue is in a database';
+  if (isRemote(folder)) return 'the catalogue is in no folder of this machine';
   const { bavail, blocks, bsize } = await statfs(folder);
   const free = bavail * bsize;
   const text = `${gigabytes(free)} GB free of ${gigabytes(blocks * bsize)}`;

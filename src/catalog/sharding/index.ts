@@ -1,0 +1,1 @@
+export { shardCatalog } from './sharding.js';
