@@ -11,6 +11,8 @@ import {
   LOG_LEVELS,
   type LogLevel,
   type LogOptions,
+  openTracing,
+  type Tracing,
 } from '../server/index.js';
 import { CliError, DataError, errorMessage, stopwatch } from '../util/index.js';
 import {
@@ -42,6 +44,7 @@ export interface ServeOptions {
   hostName?: readonly string[];
   trustProxy?: readonly string[];
   log?: LogLevel;
+  traces?: string;
   threads?: number;
   json?: true;
   quiet?: true;
@@ -90,6 +93,10 @@ export function serveCommand(): Command {
     .addOption(
       new Option('--log <level>', 'log JSON lines on stderr; info: each request').choices(LOG_LEVELS),
     )
+    .option(
+      '--traces <url>',
+      'send OpenTelemetry traces to this collector, e.g. http://127.0.0.1:4318 (default: OTEL_EXPORTER_OTLP_ENDPOINT)',
+    )
     .option('--json', 'log each request as JSON lines on stdout')
     .option('--quiet', 'print nothing but errors')
     .addHelpText(
@@ -124,9 +131,12 @@ export async function serve(options: ServeOptions): Promise<void> {
     },
   });
   const warm = warming(catalog, say);
+  let tracing: Tracing | undefined;
   try {
+    tracing = await tracingOf(options);
     const server = await buildServer({
       catalog,
+      ...(tracing === undefined ? {} : { tracing }),
       page: PAGE,
       readOnly,
       allowUrls: options.allowUrl === true && (options.urlHost === undefined || { hosts: options.urlHost }),
@@ -170,6 +180,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       await server.close();
     }
   } finally {
+    await tracing?.close();
     await catalog.close();
   }
 }
@@ -198,6 +209,20 @@ async function keysOf({ host, keys }: ServeOptions): Promise<KeyRing | undefined
         `got none in ${ring.path}. Make one with \`semblance keys add\`${keys === undefined ? ', or say --no-keys' : ''}`,
     );
   return ring;
+}
+
+/** Traces, where a collector is named. @throws CliError when that is no address */
+async function tracingOf({ traces }: ServeOptions): Promise<Tracing | undefined> {
+  const environment = process.env;
+  const named =
+    environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? environment.OTEL_EXPORTER_OTLP_ENDPOINT ?? '';
+  if (traces === undefined && (named === '' || environment.OTEL_SDK_DISABLED === 'true')) return undefined;
+  if (traces !== undefined && !/^https?:$/.test(URL.canParse(traces) ? new URL(traces).protocol : ''))
+    throw new CliError(`--traces: must be an address like http://127.0.0.1:4318, got '${traces}'`);
+  return await openTracing({
+    endpoint: traces,
+    onFailure: (reason) => process.stderr.write(`warning: traces cannot be sent: ${reason}\n`),
+  });
 }
 
 function logOf({ json, log }: ServeOptions): LogOptions {

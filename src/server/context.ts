@@ -11,6 +11,7 @@ import type { Metrics } from './metrics.js';
 import type { ModelQueue } from './model-queue.js';
 import type { RemoteOptions } from './remote-picture.js';
 import type { Admission, HeldBytes } from './shedding.js';
+import type { Trace } from './tracing.js';
 
 /** Bounds on what a client can make the server do. */
 export interface Limits {
@@ -69,6 +70,8 @@ export interface ServerContext {
   readonly feedback: () => Promise<FeedbackLog>;
   readonly limits: Limits;
   readonly metrics: Metrics;
+  /** Names a part of a request's work in its trace. */
+  readonly trace: Trace;
   /** Where writes are told; undefined: nowhere. */
   readonly audit: AuditLog | undefined;
   /** Nothing can be written through this server. */

@@ -17,3 +17,4 @@ export { HttpError, PROBLEMS, type ProblemCode } from './errors.js';
 export { FEEDBACK_FILE, FeedbackLog } from './feedback-log.js';
 export { LOG_LEVELS, type LogLevel, type LogOptions } from './logging.js';
 export { buildServer, type ServerOptions } from './server.js';
+export { openTracing, type Tracing, type TracingOptions } from './tracing.js';

@@ -4,6 +4,7 @@
  * adds in another order.
  */
 import { decodePixels, type Embedder, type PictureSource } from '../bundle/index.js';
+import { type Trace, untraced } from './tracing.js';
 
 /** What `Embedder.embedOne` gives. */
 type Embedded = Awaited<ReturnType<Embedder['embedOne']>>;
@@ -12,29 +13,42 @@ export class QueryBatches {
   readonly #embedder: Embedder;
   readonly #maximum: number;
   readonly #observe: (pictures: number) => void;
+  readonly #trace: Trace;
   #waiting: { pixels: Float32Array; resolve(value: Embedded): void; reject(error: unknown): void }[] = [];
   #isRunning = false;
 
   /**
    * @param options.maximum pictures of a batch. Default 8: a picture costs half as much as alone, and more gains little.
    * @param options.observe told the size of each batch
+   * @param options.trace names decoding and embedding in the trace of a request. Default: not at all.
    */
   constructor(
     embedder: Embedder,
-    options: { readonly maximum?: number; readonly observe?: (pictures: number) => void } = {},
+    options: {
+      readonly maximum?: number;
+      readonly observe?: (pictures: number) => void;
+      readonly trace?: Trace;
+    } = {},
   ) {
     this.#embedder = embedder;
     this.#maximum = options.maximum ?? 8;
     this.#observe = options.observe ?? (() => {});
+    this.#trace = options.trace ?? untraced;
   }
 
   /** Embeds a picture. @throws DataError when it cannot be read */
   async embedOne(picture: PictureSource): Promise<Embedded> {
-    const pixels = await decodePixels(picture, this.#embedder.bundle.preprocessing);
-    return await new Promise((resolve, reject) => {
-      this.#waiting.push({ pixels, resolve, reject });
-      if (!this.#isRunning) void this.#run();
-    });
+    const pixels = await this.#trace('decode', () =>
+      decodePixels(picture, this.#embedder.bundle.preprocessing),
+    );
+    return await this.#trace(
+      'embed',
+      () =>
+        new Promise<Embedded>((resolve, reject) => {
+          this.#waiting.push({ pixels, resolve, reject });
+          if (!this.#isRunning) void this.#run();
+        }),
+    );
   }
 
   async #run(): Promise<void> {

@@ -30,9 +30,11 @@ export async function search(context: RequestContext, query: SearchQuery): Promi
     sort,
     examples: await Promise.all(examples.map((example) => toCatalogExample(context, example))),
   };
-  const found = await searchCatalog(catalog, queuedEmbedder(context), request).catch((error) => {
-    throw searchProblem(error);
-  });
+  const found = await context
+    .trace('search', () => searchCatalog(catalog, queuedEmbedder(context), request))
+    .catch((error) => {
+      throw searchProblem(error);
+    });
   context.signal.throwIfAborted();
   context.metrics.observeSearch(found.timing);
   return {
@@ -96,17 +98,26 @@ export function requireWritable({ readOnly }: ServerContext): void {
 }
 
 /** The model, one of a few at a time; what cannot be decoded is the client's problem. */
-export function queuedEmbedder({ embedder, queue, signal }: RequestContext): Embedder {
+export function queuedEmbedder({ embedder, queue, signal, trace }: RequestContext): Embedder {
   return {
     ...embedder,
-    embedOne: (picture) =>
-      queue.run(
-        () =>
-          embedder.embedOne(picture).catch((error) => {
+    async embedOne(picture) {
+      let begin = () => {};
+      const turn = new Promise<void>((resolve) => {
+        begin = resolve;
+      });
+      void trace('wait for the model', () => turn);
+      try {
+        return await queue.run(async () => {
+          begin();
+          return await embedder.embedOne(picture).catch((error) => {
             throw unreadable(error);
-          }),
-        signal,
-      ),
+          });
+        }, signal);
+      } finally {
+        begin();
+      }
+    },
   };
 }
 

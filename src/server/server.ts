@@ -43,6 +43,7 @@ import { remoteRoutes } from './routes/remote.js';
 import { searchRoutes } from './routes/search.js';
 import { writeRoutes } from './routes/writes.js';
 import { Admission, HeldBytes, shedEarly } from './shedding.js';
+import { type Tracing, untraced } from './tracing.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -74,6 +75,8 @@ export interface ServerOptions {
   readonly audit?: string;
   /** JSON lines: what is worth a line, and where to. Default: errors, on stderr. */
   readonly log?: LogOptions | false;
+  /** Traces of requests. Default: none. The caller closes it. */
+  readonly tracing?: Tracing;
   /** `/health/ready` says no until this has come true, e.g. until the catalogue is in memory. Default: at once. */
   readonly ready?: Promise<unknown>;
 }
@@ -105,12 +108,13 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     signal: signalOf(request),
   });
   const metrics = createMetrics();
+  const trace = options.tracing?.trace ?? untraced;
   const embedders = new WeakMap<Generation, Embedder>();
   const batched = (generation: Generation): Embedder => {
     const { embedder } = generation;
     const known = embedders.get(generation);
     if (known !== undefined) return known;
-    const batches = new QueryBatches(embedder, { observe: metrics.observeBatch });
+    const batches = new QueryBatches(embedder, { observe: metrics.observeBatch, trace });
     const made: Embedder = { ...embedder, embedOne: (picture) => batches.embedOne(picture) };
     embedders.set(generation, made);
     return made;
@@ -134,6 +138,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     feedback: once(() => FeedbackLog.open(catalogFolder(live.directory))),
     limits,
     metrics,
+    trace,
     audit: options.audit === undefined ? undefined : new AuditLog(options.audit),
     readOnly: options.readOnly ?? false,
     remote: typeof options.allowUrls === 'object' ? options.allowUrls : options.allowUrls ? {} : undefined,
@@ -155,6 +160,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
   server.setSerializerCompiler(serializerCompiler);
   server.setErrorHandler(sendProblem);
 
+  options.tracing?.addTo(server);
   let isStopping = false;
   server.addHook('preClose', async () => {
     isStopping = true;

@@ -1,0 +1,145 @@
+import { execFile } from 'node:child_process';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import { afterEach, expect, it } from 'vitest';
+import { plainPicture } from '../../test/support/tiny-bundle.js';
+import { openTinyServer } from '../../test/support/tiny-server.js';
+import { openTracing } from './tracing.js';
+
+interface Span {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+  readonly name: string;
+  readonly kind: number;
+  readonly startTimeUnixNano: string;
+  readonly endTimeUnixNano: string;
+  readonly attributes: readonly { readonly key: string; readonly value: object }[];
+  readonly status: { readonly code?: number };
+}
+
+const closers: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+/** A collector that takes OTLP as JSON over HTTP, as others speak it. */
+async function openCollector(status = 200) {
+  const received: { url: string | undefined; headers: IncomingHttpHeaders; text: string }[] = [];
+  const server = createServer((request, response) => {
+    let text = '';
+    request.on('data', (part) => (text += part));
+    request.on('end', () => {
+      received.push({ url: request.url, headers: request.headers, text });
+      response.writeHead(status, { 'content-type': 'application/json' }).end('{}');
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closers.push(() => new Promise((resolve) => server.close(resolve)));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    received,
+    spans: (): Span[] =>
+      received.flatMap(({ text }) =>
+        JSON.parse(text).resourceSpans.flatMap((resource: { scopeSpans: { spans: Span[] }[] }) =>
+          resource.scopeSpans.flatMap(({ spans }) => spans),
+        ),
+      ),
+  };
+}
+
+it('sends a span a request, with the wait, decoding, embedding and search in it, of the trace that came', async () => {
+  const collector = await openCollector();
+  const tracing = await openTracing({ endpoint: collector.url });
+  const tiny = await openTinyServer({ tracing });
+  closers.push(() => tiny.close());
+  const [traceId, parentId] = ['0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331'];
+  const picture = Buffer.from(await plainPicture([200, 10, 90])).toString('base64');
+  const url = await tiny.server.listen({ port: 0, host: '127.0.0.1' });
+  const answers = await Promise.all(
+    [traceId, undefined].map((id) =>
+      fetch(`${url}/v1/search`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          authorization: 'Bearer semblance_secret',
+          ...(id === undefined ? {} : { traceparent: `00-${id}-${parentId}-01` }),
+        },
+        body: JSON.stringify({ examples: [{ picture }] }),
+      }),
+    ),
+  );
+  expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+  expect((await fetch(`${url}/v1/pictures/a-secret-id`)).status).toBe(404);
+  expect((await fetch(`${url}/v1/search`, { method: 'POST', body: '{' })).status).toBe(400);
+  await Promise.all(answers.map((answer) => answer.arrayBuffer()));
+  await tiny.server.close();
+  await tracing.close();
+
+  expect(collector.received[0]).toMatchObject({ url: '/v1/traces' });
+  expect(collector.received[0]?.headers['content-type']).toBe('application/json');
+  const spans = collector.spans();
+  const own = spans.filter((span) => span.traceId === traceId);
+  const byName = new Map(own.map((span) => [span.name, span]));
+  expect([...byName.keys()].sort()).toEqual([
+    'POST /v1/search',
+    'decode',
+    'embed',
+    'search',
+    'wait for the model',
+  ]);
+  const request = byName.get('POST /v1/search');
+  expect(request).toMatchObject({ parentSpanId: parentId, kind: 2 });
+  expect(Object.fromEntries(request?.attributes.map(({ key, value }) => [key, value]) ?? [])).toMatchObject({
+    'http.request.method': { stringValue: 'POST' },
+    'http.route': { stringValue: '/v1/search' },
+    'http.response.status_code': { intValue: 200 },
+  });
+  expect(byName.get('search')?.parentSpanId).toBe(request?.spanId);
+  for (const name of ['wait for the model', 'decode', 'embed']) {
+    const [inner, outer] = [byName.get(name) as Span, byName.get('search') as Span];
+    expect(inner.parentSpanId, name).toBe(outer.spanId);
+    expect(BigInt(inner.startTimeUnixNano) >= BigInt(outer.startTimeUnixNano), name).toBe(true);
+    expect(BigInt(inner.endTimeUnixNano) <= BigInt(outer.endTimeUnixNano), name).toBe(true);
+  }
+  expect(BigInt(byName.get('decode')!.startTimeUnixNano)).toBeGreaterThanOrEqual(
+    BigInt(byName.get('wait for the model')!.startTimeUnixNano),
+  );
+  // Who brings no trace gets one, and learns which.
+  const other = /^00-([0-9a-f]{32})-([0-9a-f]{16})-01$/.exec(answers[1]?.headers.get('traceresponse') ?? '');
+  expect(other?.[1]).not.toBe(traceId);
+  expect(spans.filter((span) => span.traceId === other?.[1]).length).toBe(5);
+  expect(spans.map(({ name }) => name)).toContain('GET /v1/pictures/:id');
+  // No id, no key, no picture, and nothing of where the files are.
+  const sent = collector.received.map(({ text }) => text).join('');
+  for (const secret of ['a-secret-id', 'semblance_secret', picture.slice(0, 20), tiny.root, 'red 0'])
+    expect(sent).not.toContain(secret);
+});
+
+it('says once that spans cannot be sent, and the server answers as before', async () => {
+  const collector = await openCollector(400);
+  const told: string[] = [];
+  const tracing = await openTracing({ endpoint: collector.url, onFailure: (reason) => told.push(reason) });
+  const tiny = await openTinyServer({ tracing });
+  closers.push(() => tiny.close());
+  for (let n = 0; n < 3; n++) expect((await tiny.server.inject('/v1/catalog')).statusCode).toBe(200);
+  await tracing.close();
+  expect(told).toHaveLength(1);
+});
+
+it('loads nothing of OpenTelemetry before it is asked for', async () => {
+  const tsx = new URL(import.meta.resolve('tsx/esm')).href;
+  const program = (ask: boolean) => `
+import { createRequire } from 'node:module';
+const { openTracing } = await import('${new URL('./index.ts', import.meta.url).href}');
+if (${ask}) await (await openTracing({ endpoint: 'http://127.0.0.1:9' })).close();
+const loaded = Object.keys(createRequire(import.meta.url).cache).filter((file) => file.includes('@opentelemetry/sdk-trace'));
+process.stdout.write(loaded.length > 0 ? 'loaded' : 'nothing');
+`;
+  const run = async (ask: boolean) => {
+    const argv = ['--import', tsx, '--input-type=module', '-e', program(ask)];
+    return (await promisify(execFile)(process.execPath, argv, { cwd: import.meta.dirname })).stdout;
+  };
+  expect([await run(false), await run(true)]).toEqual(['nothing', 'loaded']);
+});
