@@ -14,7 +14,7 @@ import {
   vectorLayout,
 } from '../granularity/index.js';
 import type { ModelVariant } from '../onnx/index.js';
-import { DataError } from '../util/index.js';
+import { DataError, refuseNewerFormat } from '../util/index.js';
 
 /** The version that is written; older ones are read as well. */
 export const FORMAT_VERSION = 1;
@@ -97,11 +97,7 @@ export type SmallerVariant = Exclude<ModelVariant, 'fp32'>;
  */
 export function parseCard(value: unknown, file: string): CardFile {
   const version = (value as { formatVersion?: unknown } | null)?.formatVersion;
-  if (typeof version === 'number' && version > FORMAT_VERSION)
-    throw new DataError(
-      `the bundle has format version ${version}, and this semblance reads up to ${FORMAT_VERSION}. Update semblance`,
-      { file },
-    );
+  refuseNewerFormat(version, 'the bundle', FORMAT_VERSION, file);
   const card = check(cardFormat, value, file);
   const parts = vectorLayout(card.schema, card.dimension).parts.length;
   const { levelWeights, calibration, schema } = card;

@@ -22,6 +22,7 @@ import {
   npyWriter,
   readJson,
   readNpy,
+  refuseNewerFormat,
   type StartProgress,
   StorageError,
   silentProgress,
@@ -188,7 +189,10 @@ export interface ImportReport {
 /** What `export.json` says. @throws DataError when the folder is no whole export, or of a newer format */
 export async function readExport(folder: string): Promise<z.infer<typeof exportFormat>> {
   const file = join(folder, EXPORT_FILE);
-  const result = exportFormat.safeParse(await readJson(file));
+  const value = await readJson(file);
+  const version = (value as { formatVersion?: unknown } | null)?.formatVersion;
+  refuseNewerFormat(version, 'the export', FORMAT_VERSION, file);
+  const result = exportFormat.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new DataError(

@@ -22,6 +22,7 @@ import {
   errorMessage,
   type LockHolder,
   presentTime,
+  refuseNewerFormat,
   writeJson,
 } from '../util/index.js';
 import {
@@ -320,10 +321,11 @@ export function parseDescription(text: string, file: string): CatalogDescription
       { file, cause: error },
     );
   }
-  const version = (value as { formatVersion?: unknown } | null)?.formatVersion;
-  if (typeof version === 'number' && version > FORMAT_VERSION)
+  const { formatVersion, model } = (value ?? {}) as { formatVersion?: unknown; model?: { hash?: unknown } };
+  refuseNewerFormat(formatVersion, 'the catalogue', FORMAT_VERSION, file);
+  if (typeof model?.hash === 'string')
     throw new DataError(
-      `the catalogue has format version ${version}, and this semblance reads up to ${FORMAT_VERSION}. Update semblance`,
+      'the catalogue is of the first days of semblance, when vectors did not say how pictures were prepared. Index into a new folder',
       { file },
     );
   const result = descriptionFormat.safeParse(value);

@@ -11,6 +11,7 @@ import {
   DataError,
   errorMessage,
   isLeftUnfinished,
+  NewerFormatError,
   type StartProgress,
   StorageError,
   sha256OfFile,
@@ -188,6 +189,7 @@ async function findDescription(
       try {
         return parseDescription(text, file);
       } catch (error) {
+        if (error instanceof NewerFormatError) throw error;
         return errorMessage(error);
       }
     },

@@ -16,6 +16,7 @@ import {
   errorMessage,
   makeFolder,
   Random,
+  refuseNewerFormat,
   type StartProgress,
   sha256,
   silentProgress,
@@ -192,7 +193,13 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   const save = () =>
     writeTensorFile(files.checkpoint, {
       tensors: floatTensors(stateful.state()),
-      metadata: { fingerprint, step: String(done), isJudged: String(isJudged), best: JSON.stringify(best) },
+      metadata: {
+        'semblance.format': String(CHECKPOINT_FORMAT),
+        fingerprint,
+        step: String(done),
+        isJudged: String(isJudged),
+        best: JSON.stringify(best),
+      },
     });
   const log = (entry: LogEntry) => appendLine(files.log, JSON.stringify(entry));
   const judge = async (): Promise<void> => {
@@ -287,6 +294,9 @@ export function initialStates(
 
 // --- internal ---
 
+/** Of checkpoints. One that says nothing is of the first. */
+const CHECKPOINT_FORMAT = 1;
+
 interface Best {
   readonly step: number;
   readonly score: number;
@@ -359,6 +369,7 @@ async function readCheckpoint(
     throw error;
   }
   const { tensors, metadata } = file;
+  refuseNewerFormat(Number(metadata['semblance.format'] ?? 1), 'the checkpoint', CHECKPOINT_FORMAT, path);
   if (metadata.fingerprint !== fingerprint) {
     throw new DataError(
       'is a checkpoint of another configuration or other data. Choose another directory, or delete this one',

@@ -1,6 +1,7 @@
 export * from './errors.js';
 export * from './files.js';
 export * from './float16.js';
+export * from './format-version.js';
 export * from './npy.js';
 export * from './npy-writer.js';
 export * from './process-lock.js';

@@ -14,6 +14,7 @@ import {
   millisecondsSince,
   presentTime,
   readJson,
+  refuseNewerFormat,
   writeFileAtomic,
 } from '../../util/index.js';
 
@@ -51,6 +52,7 @@ export async function readKeys(path: string): Promise<StoredKey[]> {
     if ((cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return [];
     throw error;
   }
+  refuseNewerFormat((value as { version?: unknown } | null)?.version, 'the file of keys', 1, path);
   const parsed = keysFile.safeParse(value);
   if (parsed.success) return parsed.data.keys;
   const issue = parsed.error.issues[0];
