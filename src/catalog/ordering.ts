@@ -6,7 +6,7 @@
  * added meanwhile neither repeat a hit nor hide one. Ties are broken by id, in code points.
  */
 import { byCodePoint } from '../granularity/index.js';
-import { DataError } from '../util/index.js';
+import { DataError, sha256 } from '../util/index.js';
 
 /** What an order is made of. */
 export interface Candidate {
@@ -116,6 +116,21 @@ export function diversify<T extends Candidate>(
   return chosen;
 }
 
+/**
+ * What tells one search from another: a hash of what was asked for, and the query's vector from twelve sides. The same picture's
+ * vector differs in its last bits with the company that it had in the model, so vectors are compared by these, with a tolerance.
+ * @param asked all but the vector
+ * @param vector [S]
+ */
+export function searchMark(asked: unknown, vector: Float32Array): string {
+  const sides = Array.from({ length: SIDES }, (_, side) => {
+    let sum = 0;
+    for (const [i, x] of vector.entries()) sum += isAdded(side, i) ? x : -x;
+    return Math.round(sum / SIDE_STEP);
+  });
+  return [sha256(JSON.stringify(asked)).slice(0, 16), ...sides].join(' ');
+}
+
 /** A cursor as text that survives a URL. */
 export function writeCursor(cursor: Cursor): string {
   return Buffer.from(JSON.stringify(cursor)).toString('base64url');
@@ -129,7 +144,7 @@ export function readCursor(text: string, search: string): Cursor {
   const cursor = parseCursor(text);
   if (cursor === undefined)
     throw new DataError('cursor: must be one that a search gave, got another text. Begin at the first page');
-  if (cursor.search !== search)
+  if (!isSameSearch(cursor.search, search))
     throw new DataError(
       'cursor: must belong to this search, got that of another one, or the catalogue has moved to another model. ' +
         'Begin at the first page',
@@ -138,6 +153,26 @@ export function readCursor(text: string, search: string): Cursor {
 }
 
 // --- internal ---
+
+const SIDES = 12;
+/** Of a vector of about unit length; batches move a side by a hundredth of it. */
+const SIDE_STEP = 1e-3;
+
+/** Half of all components, others for each side. */
+function isAdded(side: number, index: number): boolean {
+  const mixed = Math.imul(index * SIDES + side + 1, 0x9e3779b1);
+  return Math.imul(mixed ^ (mixed >>> 15), 0x85ebca6b) >>> 31 === 1;
+}
+
+function isSameSearch(a: string, b: string): boolean {
+  const [hash, ...sides] = a.split(' ');
+  const [otherHash, ...otherSides] = b.split(' ');
+  return (
+    hash === otherHash &&
+    sides.length === otherSides.length &&
+    sides.every((side, i) => Math.abs(Number(side) - Number(otherSides[i])) <= 1)
+  );
+}
 
 function parseCursor(text: string): Cursor | undefined {
   let value: unknown;

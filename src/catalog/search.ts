@@ -6,7 +6,7 @@
  */
 import type { Embedder, PictureSource } from '../bundle/index.js';
 import { type LevelName, partScores, weightsAt } from '../granularity/index.js';
-import { DataError, sha256, stopwatch } from '../util/index.js';
+import { DataError, stopwatch } from '../util/index.js';
 import { attributeDirections } from './attribute-directions.js';
 import { BASE_COLUMNS, type Catalog } from './catalog.js';
 import {
@@ -25,7 +25,7 @@ import {
   splitLiteral,
 } from './filter.js';
 import { type Findings, type Found, likelyFindings, storeFindings } from './findings.js';
-import { readCursor, writeCursor } from './ordering.js';
+import { readCursor, searchMark, writeCursor } from './ordering.js';
 import { PAGING_DEPTH, takePage } from './pages.js';
 import {
   type AttributePrediction,
@@ -139,17 +139,17 @@ export async function search(
     minimumProbability === undefined || certainty === undefined
       ? storeFindings(catalog, { query, excluded })
       : likelyFindings(catalog, { query, excluded }, certainty, minimumProbability);
-  const mark = sha256(
-    JSON.stringify([
-      description.store,
-      filter,
-      request.groupBy,
-      diversity,
-      sort,
-      minimumProbability,
-      Buffer.from(query.buffer, query.byteOffset, query.byteLength).toString('base64'),
-    ]),
-  ).slice(0, 16);
+  const asked = [
+    description.store,
+    filter,
+    request.groupBy,
+    diversity,
+    sort,
+    minimumProbability,
+    granularity,
+    edits,
+  ];
+  const mark = searchMark(asked, query);
   const cursor = request.cursor === undefined ? undefined : readCursor(request.cursor, mark);
   const page = await takePage(found, { ...request, limit, filter, diversity }, cursor);
   const [first] = examples.filter(({ probabilities }) => probabilities !== undefined);
