@@ -5,7 +5,7 @@
  * `feedback/`, named by their hash, and their `path` is relative to the catalogue; a record's is the record's own.
  * `semblance train --feedback` reads the file.
  */
-import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256, writeFileAtomic } from '../util/index.js';
 import { type FeedbackEntry, feedbackEntry } from './contract.js';
@@ -44,18 +44,33 @@ export class FeedbackLog {
     return sha256(JSON.stringify([query, hit, level])).slice(0, 24);
   }
 
-  /** Adds an entry, or replaces that of its key. */
-  async add(entry: FeedbackEntry): Promise<void> {
-    await this.#append(entry, () => {
-      this.#entries.delete(entry.key);
-      this.#entries.set(entry.key, entry);
-    });
+  /**
+   * Adds an entry, or replaces that of its key.
+   * @param picture the query's, to be kept where the entry says: `pictureName` of it
+   */
+  async add(entry: FeedbackEntry, picture?: Uint8Array): Promise<void> {
+    await this.#append(
+      entry,
+      async () => {
+        this.#entries.delete(entry.key);
+        this.#entries.set(entry.key, entry);
+      },
+      async () => {
+        if (picture !== undefined) await writeFileAtomic(join(this.#directory, entry.query.path), picture);
+      },
+    );
   }
 
-  /** @returns whether there was one. */
+  /** Takes an entry back, and with it the picture that was kept for it alone. @returns whether there was one. */
   async delete(key: string, at: string): Promise<boolean> {
     if (!this.#entries.has(key)) return false;
-    await this.#append({ key, deleted: true, at }, () => this.#entries.delete(key));
+    await this.#append({ key, deleted: true, at }, async () => {
+      const path = this.#entries.get(key)?.query.path;
+      this.#entries.delete(key);
+      // Another server may have kept the same picture for an entry that is not known here.
+      if (path?.startsWith(`${FEEDBACK_FOLDER}/`) === true && !(await this.#isUsed(path)))
+        await rm(join(this.#directory, path), { force: true });
+    });
     return true;
   }
 
@@ -84,15 +99,20 @@ export class FeedbackLog {
     return newestFirst.slice(start + (isItself ? 1 : 0)).slice(0, limit);
   }
 
-  /** Keeps a picture. @returns its path, relative to the catalogue */
-  async keepPicture(bytes: Uint8Array, extension: string): Promise<string> {
-    const path = `${FEEDBACK_FOLDER}/${sha256(bytes).slice(0, 32)}.${extension}`;
-    await writeFileAtomic(join(this.#directory, path), bytes);
-    return path;
+  /** Where an uploaded picture is kept, relative to the catalogue. */
+  static pictureName(bytes: Uint8Array, extension: string): string {
+    return `${FEEDBACK_FOLDER}/${sha256(bytes).slice(0, 32)}.${extension}`;
   }
 
-  #append(line: object, apply: () => void): Promise<void> {
+  /** Whether an entry that counts has a picture. */
+  async #isUsed(path: string): Promise<boolean> {
+    const entries = replay(await readFile(join(this.#directory, FEEDBACK_FILE), 'utf8'));
+    return [...entries.values()].some(({ query }) => query.path === path);
+  }
+
+  #append(line: object, apply: () => Promise<void>, prepare = async () => {}): Promise<void> {
     const done = this.#lastWrite.then(async () => {
+      await prepare();
       let handle: FileHandle | undefined;
       try {
         handle = await open(join(this.#directory, FEEDBACK_FILE), 'a');
@@ -104,7 +124,7 @@ export class FeedbackLog {
       } finally {
         await handle?.close();
       }
-      apply();
+      await apply();
     });
     this.#lastWrite = done.catch(() => {});
     return done;

@@ -74,6 +74,7 @@ export function feedbackRoutes(server: Server, shared: ServerContext): void {
         const hit = await requireRecord(context, id);
         const feedback = await log();
         let query: FeedbackEntry['query'];
+        let kept: Uint8Array | undefined;
         if ('id' in example && example.region === undefined) {
           const record = await requireRecord(context, example.id);
           query = { id: record.id, path: pictureFile(record).path };
@@ -83,9 +84,10 @@ export function feedbackRoutes(server: Server, shared: ServerContext): void {
             () => keptPicture(picture, context.limits.picturePixels),
             context.signal,
           );
+          kept = bytes;
           const whole = 'id' in example ? await requireRecord(context, example.id) : undefined;
           query = {
-            path: await feedback.keepPicture(bytes, extension),
+            path: FeedbackLog.pictureName(bytes, extension),
             ...(whole === undefined ? {} : { of: { id: whole.id, path: pictureFile(whole).path } }),
           };
         }
@@ -97,7 +99,7 @@ export function feedbackRoutes(server: Server, shared: ServerContext): void {
           level,
           at: presentTime(),
         };
-        await feedback.add(entry);
+        await feedback.add(entry, kept);
         return reply.code(201).send(toWire(entry));
       }),
   );
@@ -143,6 +145,7 @@ export function feedbackRoutes(server: Server, shared: ServerContext): void {
             ? { id: entry.key, fields: { path: [join(catalogFolder(context.catalog.directory), path)] } }
             : await requireRecord(context, id);
         const { bytes, type } = await context.images.image(record, request.query.width);
+        context.hold(bytes.length);
         return reply.type(type).header('cache-control', 'private, max-age=60').send(bytes);
       }),
   );
