@@ -44,15 +44,17 @@ export function pictureFile(record: Pick<StoredRecord, 'id' | 'fields'>): { path
   return { path: String(source), ...(box === undefined ? {} : { box }) };
 }
 
+/** Whether clients may know a column. Where files lie, what they hash to and how they were split is the server's own business. */
+export function isPublicColumn(name: string): boolean {
+  return !(BASE_COLUMNS as readonly string[]).includes(name) || name === 'item_id' || name === 'source';
+}
+
 /**
- * Columns that are searched, counted and sorted by. Where files lie on the server is no client's business.
+ * Columns that are searched, counted and sorted by.
  * @throws HttpError `unknown-column` naming the choices
  */
 export function requireColumns(context: RequestContext, names: readonly string[]): void {
-  requireAmong(
-    context.catalog.description.columns.filter((column) => column !== 'path'),
-    names,
-  );
+  requireAmong(context.catalog.description.columns.filter(isPublicColumn), names);
 }
 
 /** Columns that a write may name as attributes: none of the catalogue's own. @throws HttpError `unknown-column` */

@@ -1,13 +1,6 @@
 /** `GET /v1/map`: the catalogue in the plane, as `semblance catalog map` laid it out. */
 import { z } from 'zod';
-import {
-  BASE_COLUMNS,
-  type CatalogMap,
-  fingerprint,
-  isMapOf,
-  mapVersion,
-  readMap,
-} from '../../catalog/index.js';
+import { type CatalogMap, fingerprint, isMapOf, mapVersion, readMap } from '../../catalog/index.js';
 import type { RequestContext, Server, ServerContext } from '../context.js';
 import { type MapResponse, mapResponse } from '../contract.js';
 import { clientMessage, HttpError } from '../errors.js';
@@ -36,7 +29,7 @@ export function mapRoutes(server: Server, shared: ServerContext): void {
     (request) =>
       shared.use(request, async (context) => {
         const { column } = request.query;
-        if (column !== undefined) requireShown(context, column);
+        if (column !== undefined) requireColumns(context, [column]);
         const version = await mapVersion(context.catalog.directory);
         if (version === undefined)
           throw new HttpError('no-map', 'the catalogue has no map. Make one: semblance catalog map');
@@ -60,12 +53,6 @@ export function mapRoutes(server: Server, shared: ServerContext): void {
 // --- internal ---
 
 const KEPT_ANSWERS = 4;
-
-/** Paths and hashes are the server's own business. */
-function requireShown(context: RequestContext, column: string): void {
-  const isHidden = (BASE_COLUMNS as readonly string[]).includes(column) && !/^(item_id|source)$/.test(column);
-  requireColumns(context, [isHidden ? '' : column]);
-}
 
 /** Pictures that are gone are left out; those that came since have no place yet. */
 async function describeMap({ catalog }: RequestContext, column: string | undefined): Promise<MapResponse> {
