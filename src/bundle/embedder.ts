@@ -94,6 +94,8 @@ export interface Embedder {
 /**
  * Reads a bundle and loads its model.
  * @param options.threads of the runtime, within an operator. Default: all cores.
+ * @param options.spinning whether threads that have nothing to do keep their core for a while: one caller is served a little
+ *   sooner, and whatever else the cores could do waits. Default true.
  * @param options.batchSize pictures in a run. Default 32; more uses more memory and is hardly faster on a CPU.
  * @param options.variant of the model. Default `fp32`. Vectors of all variants compare; `semblance.json` says how near
  *   they are.
@@ -102,16 +104,25 @@ export interface Embedder {
  */
 export async function openEmbedder(
   directory: string,
-  options: { threads?: number; batchSize?: number; variant?: ModelVariant; modelPath?: string } = {},
+  options: {
+    threads?: number;
+    spinning?: boolean;
+    batchSize?: number;
+    variant?: ModelVariant;
+    modelPath?: string;
+  } = {},
 ): Promise<Embedder> {
-  const { threads, batchSize = 32, variant = 'fp32' } = options;
+  const { threads, spinning = true, batchSize = 32, variant = 'fp32' } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new DataError(`openEmbedder: batchSize must be a whole number from 1 on, got ${batchSize}`);
   const bundle = await readBundle(directory);
   const { dimension, schema } = bundle.card;
   const width = attributeCount(schema);
   const modelPath = options.modelPath ?? (await variantPath(bundle, variant));
-  const session = await Session.create(modelPath, threads === undefined ? {} : { threads });
+  const session = await Session.create(modelPath, {
+    spinning,
+    ...(threads === undefined ? {} : { threads }),
+  });
   const outputs = width === 0 ? [EMBEDDINGS] : [EMBEDDINGS, ATTRIBUTES];
   for (const [kind, names, required] of [
     ['input', session.inputNames, [PIXELS]],

@@ -392,9 +392,10 @@ async function openModel(
     variant: ModelVariant | undefined;
   },
 ): Promise<Embedder> {
-  const given = Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as Parameters<typeof openEmbedder>[1];
+  const given: NonNullable<Parameters<typeof openEmbedder>[1]> = {
+    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+    spinning: false, // the cores decode other requests' pictures meanwhile
+  };
   if (model === undefined) return await openEmbedder(described.directory, given);
   const embedder = await openEmbedder(model, given);
   if (embedder.bundle.vectorHash === described.vectorHash) return embedder;
