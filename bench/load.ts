@@ -1,28 +1,29 @@
 /**
- * Searches by picture against a server process: alone, at capacity, and at ten times that; latencies of what was accepted, what
- * was refused, and the server's memory. Rates are kept whatever the server answers, evenly spaced (autocannon, which does the
- * rest, sends the requests of a second at its beginning), so at ten times it is really sent ten times what it can do. Client and server share the machine: the figures are ratios, not the server's best.
+ * Searches by picture against a server process: alone, at capacity, and at ten times that; latencies of what was accepted and of what
+ * was refused, and the server's memory. Alone and at capacity autocannon waits for each answer; rates are kept by a process of its own
+ * (`load-client.ts`), whatever the server answers: at ten times it is really sent ten times what it can do. Client and server
+ * share the machine, so the figures are ratios, not the server's best; what the client took is told.
  *
  *   npm run build && npx tsx bench/load.ts --catalog runs/demo/catalog --pictures runs/demo/data/pictures
  *   … --seconds 60          of each part. Default 60.
- *   … --minutes 30          a soak at capacity besides
  *   … --url http://host:7700 --key semblance_…   a server that runs already; its memory is then not read
  *   … --json
+ *
+ * For hours at capacity see `soak.ts`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
-import { Agent, request } from 'node:http';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
+import { type LoadOrder, type LoadResult, readBodies } from './load-client.js';
 
 const { values } = parseArgs({
   options: {
     catalog: { type: 'string' },
     pictures: { type: 'string' },
     seconds: { type: 'string', default: '60' },
-    minutes: { type: 'string' },
     url: { type: 'string' },
     key: { type: 'string' },
     json: { type: 'boolean', default: false },
@@ -32,7 +33,7 @@ const { values } = parseArgs({
 if (values.help || values.pictures === undefined || (values.catalog ?? values.url) === undefined) {
   console.error(
     'npx tsx bench/load.ts --pictures <folder> (--catalog <folder> | --url <address> [--key <key>]) [--seconds 60] ' +
-      '[--minutes 30] [--json]\n\nExample:\n  npx tsx bench/load.ts --catalog runs/demo/catalog --pictures runs/demo/data/pictures',
+      '[--json]\n\nExample:\n  npx tsx bench/load.ts --catalog runs/demo/catalog --pictures runs/demo/data/pictures',
   );
   process.exit(values.help ? 0 : 2);
 }
@@ -50,11 +51,18 @@ interface Part {
   readonly accepted: number;
   readonly acceptedASecond: number;
   readonly refused: number;
+  /** Of the refused, those that said when to try again. */
+  readonly retryAfter: number;
   /** Neither: other statuses, errors of the connection, no answer in ten seconds. */
   readonly failed: number;
   /** Of what was accepted, milliseconds. */
   readonly p50: number;
   readonly p99: number;
+  /** Of what was refused, milliseconds. */
+  readonly refusedP50: number;
+  readonly refusedP99: number;
+  /** What the sending process took of the machine, cores; how late it was itself, milliseconds; connections that it opened. */
+  readonly client: Pick<LoadResult, 'cores' | 'lagP99' | 'connections'> | undefined;
   /** Of the server's memory: MB at the end of the first tenth, and at the end. */
   readonly memory: readonly [number, number] | undefined;
 }
@@ -73,14 +81,9 @@ try {
   const capacity = full.acceptedASecond;
   await add('at 0.8 of that', { seconds, rate: capacity * 0.8 });
   const over = await add('at ten times that', { seconds, rate: capacity * 10 });
-  if (values.minutes !== undefined)
-    await add(`soak of ${values.minutes} minutes at 0.8`, {
-      seconds: 60 * Number(values.minutes),
-      rate: capacity * 0.8,
-    });
   const ratio = over.p99 / alone.p99;
   if (values.json) console.log(JSON.stringify({ parts, overloadedP99: ratio }, null, 2));
-  else console.log(`accepted p99 at ten times: ${ratio.toFixed(2)} × that alone`);
+  else console.log(`accepted p99 at ten times: ${ratio.toFixed(2)} × that alone (aim: 3)`);
 } finally {
   started?.child.kill('SIGTERM');
 }
@@ -89,47 +92,47 @@ async function measure(
   part: string,
   options: { readonly connections?: number; readonly seconds: number; readonly rate?: number },
 ): Promise<Part> {
-  const latencies: number[] = [];
-  let [refused, failed] = [0, 0];
   const memories: (number | undefined)[] = [];
   const watch = setInterval(async () => memories.push(await memoryOf(started?.child)), 1000);
   const say = setInterval(() => {
     const left = Math.max(0, Math.round(options.seconds - memories.length));
-    process.stderr.write(`${part}: ${latencies.length} accepted, ${refused} refused, ${left} s left\n`);
+    process.stderr.write(`${part}: ${left} s left\n`);
   }, 10_000);
-  const told = (status: number, milliseconds: number) => {
-    if (status === 200) latencies.push(milliseconds);
-    else if (status === 503 || status === 429) refused++;
-    else failed++;
-  };
-  if (options.rate === undefined)
-    failed += await asFastAsItCan(options.connections ?? 1, options.seconds, told);
-  else await evenly(options.rate, options.seconds, told);
+  const { rate, seconds } = options;
+  const made =
+    rate === undefined ? await asFastAsItCan(options.connections ?? 1, seconds) : await evenly(rate, seconds);
   clearInterval(watch);
   clearInterval(say);
-  latencies.sort((a, b) => a - b);
-  const quantile = (q: number) => latencies[Math.min(latencies.length - 1, Math.floor(q * latencies.length))];
   const known = memories.filter((value) => value !== undefined);
   return {
     part,
-    rate: options.rate,
-    accepted: latencies.length,
-    acceptedASecond: latencies.length / options.seconds,
-    refused,
-    failed,
-    p50: quantile(0.5) ?? Number.NaN,
-    p99: quantile(0.99) ?? Number.NaN,
+    rate,
+    accepted: made.accepted.length,
+    acceptedASecond: made.accepted.length / seconds,
+    refused: made.refused.length,
+    retryAfter: made.retryAfter,
+    failed: made.failed,
+    p50: quantile(made.accepted, 0.5),
+    p99: quantile(made.accepted, 0.99),
+    refusedP50: quantile(made.refused, 0.5),
+    refusedP99: quantile(made.refused, 0.99),
+    client:
+      rate === undefined
+        ? undefined
+        : { cores: made.cores, lagP99: made.lagP99, connections: made.connections },
     memory:
       known.length < 2 ? undefined : [known[Math.floor(known.length / 10)] as number, known.at(-1) as number],
   };
 }
 
-/** @returns requests that had no answer */
-async function asFastAsItCan(
-  connections: number,
-  seconds: number,
-  told: (status: number, milliseconds: number) => void,
-): Promise<number> {
+/** @param of ascending */
+function quantile(of: readonly number[], q: number): number {
+  return of[Math.min(of.length - 1, Math.floor(q * of.length))] ?? Number.NaN;
+}
+
+async function asFastAsItCan(connections: number, seconds: number): Promise<LoadResult> {
+  const [accepted, refused]: [number[], number[]] = [[], []];
+  let failed = 0;
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const instance = autocannon(
       {
@@ -151,63 +154,54 @@ async function asFastAsItCan(
       },
       (error, result) => (error ? reject(error) : resolve(result)),
     );
-    instance.on('response', (_client, status, _bytes, milliseconds) => told(status, milliseconds));
-  });
-  return result.errors + result.timeouts;
-}
-
-/** Sends at a rate, whatever comes back. A request without an answer in ten seconds has failed (status 0). */
-async function evenly(
-  rate: number,
-  seconds: number,
-  told: (status: number, milliseconds: number) => void,
-): Promise<void> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1000 });
-  const open = new Set<Promise<void>>();
-  const send = () =>
-    new Promise<void>((resolve) => {
-      const startedAt = performance.now();
-      const end = (status: number) => {
-        told(status, performance.now() - startedAt);
-        resolve();
-      };
-      const sent = request(
-        `${url}/v1/search`,
-        {
-          method: 'POST',
-          agent,
-          signal: AbortSignal.timeout(10_000),
-          headers: {
-            'content-type': 'application/json',
-            ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-          },
-        },
-        (answer) => {
-          answer.resume().once('end', () => end(answer.statusCode ?? 0));
-          answer.once('error', () => end(0));
-        },
-      );
-      sent.once('error', () => end(0));
-      sent.end(bodies[next++ % bodies.length]);
+    instance.on('response', (_client, status, _bytes, milliseconds) => {
+      if (status === 200) accepted.push(milliseconds);
+      else if (status === 503 || status === 429) refused.push(milliseconds);
+      else failed++;
     });
-  const startedAt = performance.now();
-  for (let n = 0; n < rate * seconds; n++) {
-    const early = startedAt + (1000 * n) / rate - performance.now();
-    if (early > 1) await setTimeout(early);
-    const one = send();
-    open.add(one);
-    void one.then(() => open.delete(one));
-  }
-  await Promise.all(open);
-  agent.destroy();
+  });
+  accepted.sort((a, b) => a - b);
+  refused.sort((a, b) => a - b);
+  const connectionsMade = { connections, lagP99: Number.NaN, cores: Number.NaN };
+  return {
+    accepted,
+    refused,
+    retryAfter: 0,
+    failed: failed + result.errors + result.timeouts,
+    ...connectionsMade,
+  };
 }
 
-function print({ part, rate, acceptedASecond, accepted, refused, failed, p50, p99, memory }: Part): void {
+/** Sends at a rate from a process of its own. */
+async function evenly(rate: number, seconds: number): Promise<LoadResult> {
+  const order: LoadOrder = { url, pictures: values.pictures ?? '', key, rate, seconds };
+  const script = join(import.meta.dirname, 'load-client.ts');
+  const child = spawn(process.execPath, [...process.execArgv, script, JSON.stringify(order)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  await once(child, 'close');
+  return JSON.parse(text) as LoadResult;
+}
+
+function print(made: Part): void {
+  const { part, rate, acceptedASecond, accepted, refused, failed, p50, p99, memory, client } = made;
   const sent = rate === undefined ? '' : `, ${rate.toFixed(0)}/s sent`;
   const held = memory === undefined ? '' : `, ${memory[0].toFixed(0)} → ${memory[1].toFixed(0)} MB`;
+  const no =
+    refused === 0
+      ? '0 refused'
+      : `${refused} refused (${made.retryAfter} say when to come again; p50 ${made.refusedP50.toFixed(1)} ms, p99 ${made.refusedP99.toFixed(1)} ms)`;
+  const sender =
+    client === undefined
+      ? ''
+      : `; the client took ${client.cores.toFixed(2)} cores, was ${client.lagP99.toFixed(1)} ms late (p99), opened ${client.connections} connections`;
   console.log(
-    `${part}${sent}: ${acceptedASecond.toFixed(1)}/s accepted (${accepted}), ${refused} refused, ${failed} failed; ` +
-      `p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms${held}`,
+    `${part}${sent}: ${acceptedASecond.toFixed(1)}/s accepted (${accepted}; p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms), ` +
+      `${no}, ${failed} failed${held}${sender}`,
   );
 }
 
@@ -217,20 +211,6 @@ async function memoryOf(child: ChildProcess | undefined): Promise<number | undef
   const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
   const kilobytes = /VmRSS:\s+(\d+)/.exec(status)?.[1];
   return kilobytes === undefined ? undefined : Number(kilobytes) / 1000;
-}
-
-async function readBodies(folder: string): Promise<string[]> {
-  const names = (await readdir(folder, { recursive: true })).filter((name) =>
-    /\.(png|jpe?g|webp)$/i.test(name),
-  );
-  if (names.length === 0) throw new Error(`${folder}: must hold pictures, got none`);
-  const step = Math.max(1, Math.floor(names.length / 200));
-  const chosen = names.sort().filter((_, i) => i % step === 0);
-  return await Promise.all(
-    chosen.map(async (name) =>
-      JSON.stringify({ examples: [{ picture: (await readFile(join(folder, name))).toString('base64') }] }),
-    ),
-  );
 }
 
 async function startServer(catalog: string): Promise<{ child: ChildProcess; url: string }> {
