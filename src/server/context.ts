@@ -10,7 +10,7 @@ import type { ImageMaker } from './images.js';
 import type { Metrics } from './metrics.js';
 import type { ModelQueue } from './model-queue.js';
 import type { RemoteOptions } from './remote-picture.js';
-import type { Admission, HeldBytes } from './shedding.js';
+import type { Admission, HeldBytes, Slots } from './shedding.js';
 import type { Trace } from './tracing.js';
 
 /** Bounds on what a client can make the server do. */
@@ -28,11 +28,17 @@ export interface Limits {
   readonly queuedEmbeddings: number;
   /** Searches under way at a time; more are answered with 503, and then fewer may be, so that these are quick. Default 32. */
   readonly searches: number;
+  /** Bulk requests at a time; more are answered with 503. Default 4: each may hold 85 MB of pictures. */
+  readonly bulks: number;
+  /** Requests of any kind at a time; more are answered with 503. Default 1000. */
+  readonly requests: number;
+  /** Connections at a time; more are closed unanswered. Default 5000. */
+  readonly connections: number;
   /** Bytes of all bodies, and of pictures by URL, that are read or worked on at a time; more are answered with 503. Default 500 MB. */
   readonly bodyBytes: number;
   /**
-   * Milliseconds for a request to arrive and be answered; of a bulk request, for the next of it to arrive.
-   * Default 60,000.
+   * Milliseconds for a request to arrive and be answered; of a bulk request, for the next of it to arrive. As long as that
+   * an answer may go without the client taking any of it; to take the whole it has ten times that. Default 60,000.
    */
   readonly requestTimeoutMs: number;
 }
@@ -43,6 +49,9 @@ export const DEFAULT_LIMITS: Limits = {
   concurrentEmbeddings: 4,
   queuedEmbeddings: 64,
   searches: 32,
+  bulks: 4,
+  requests: 1000,
+  connections: 5000,
   bodyBytes: 500_000_000,
   requestTimeoutMs: 60_000,
 };
@@ -54,7 +63,7 @@ export interface ServerContext {
    * done, whatever the catalogue moves to in between.
    */
   use<T>(request: FastifyRequest, work: (context: RequestContext) => Promise<T>): Promise<T>;
-  /** As `use`, for an answer that is a stream: until it ends, or is given up. */
+  /** As `use`, for an answer that is a stream: until it ends, is given up, or nobody takes what is ready of it. */
   stream<T>(request: FastifyRequest, work: (context: RequestContext) => AsyncGenerator<T>): AsyncGenerator<T>;
   /** To look at the catalogue without a request. */
   withCatalog<T>(work: (catalog: Catalog) => Promise<T>): Promise<T>;
@@ -63,7 +72,8 @@ export interface ServerContext {
   readonly queue: ModelQueue;
   /** For searches, before their bodies are read. */
   readonly admission: Admission;
-  /** Of bodies, and of pictures that are fetched. */
+  readonly bulks: Slots;
+  /** Of bodies, of pictures that are fetched, and of those that are sent as they are. */
   readonly bytes: HeldBytes;
   readonly images: ImageMaker;
   /** Read when it is first asked for. */

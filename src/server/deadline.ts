@@ -1,6 +1,6 @@
 /**
  * The life of a request as an AbortSignal: aborted when the client goes away before its answer, or when the answer takes too
- * long. (Fastify's own signal ends with the request's body, long before the answer.)
+ * long. Who takes nothing of an answer, or takes for ever, is cut off. (Fastify's own signal ends with the request's body, long before the answer.)
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { HttpError } from './errors.js';
@@ -9,7 +9,7 @@ import { HttpError } from './errors.js';
 export function startDeadline(request: FastifyRequest, reply: FastifyReply, timeoutMs: number): void {
   const controller = new AbortController();
   signals.set(request, controller.signal);
-  const timer =
+  let timer =
     timeoutMs === 0
       ? undefined
       : setTimeout(() => {
@@ -21,7 +21,12 @@ export function startDeadline(request: FastifyRequest, reply: FastifyReply, time
             : new HttpError('request-timeout', `the request did not arrive within ${seconds}`);
           controller.abort(error);
           if (!reply.sent) reply.send(error);
+          timer = setTimeout(() => request.raw.socket.destroy(), TAKING * timeoutMs);
         }, timeoutMs);
+  reply.raw.on('timeout', () => {
+    // Nothing moved for long (node counts what the client takes). Without an answer on its way somebody works on it.
+    if (request.raw.socket.writableLength > 0) request.raw.socket.destroy();
+  });
   reply.raw.once('close', () => {
     clearTimeout(timer);
     if (!reply.raw.writableFinished)
@@ -37,5 +42,8 @@ export function signalOf(request: FastifyRequest): AbortSignal {
 }
 
 // --- internal ---
+
+/** Times its limit that an answer may take to be taken. */
+const TAKING = 9;
 
 const signals = new WeakMap<FastifyRequest, AbortSignal>();

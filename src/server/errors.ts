@@ -70,6 +70,9 @@ export class HttpError extends Error {
   }
 }
 
+/** The media type of a problem. */
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
 /** The body of a problem. */
 export function problemOf(error: HttpError): Problem {
   return {

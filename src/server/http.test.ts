@@ -1,9 +1,8 @@
 /** What of HTTP itself can go wrong: every answer is a problem, over a real socket where it matters. */
 import { once } from 'node:events';
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent, createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { multipart, openTinyServer, type TinyServer } from '../../test/support/tiny-server.js';
 import { problem } from './index.js';
@@ -57,21 +56,26 @@ describe('a broken request', () => {
 
 describe('an answer that takes too long', () => {
   it('is given up, and says when to try again', async () => {
-    const slow = await openTinyServer({ limits: { requestTimeoutMs: 40 } });
+    // A picture that is asked for and does not come: the answer takes as long as we like.
+    const web = createServer(() => {});
+    await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(web.address() as AddressInfo).port}/picture`;
+    const slow = await openTinyServer({
+      limits: { requestTimeoutMs: 1000 },
+      allowUrls: { allows: () => true },
+    });
     const baseUrl = await slow.server.listen({ port: 0, host: '127.0.0.1' });
     try {
-      const large = { create: { width: 6000, height: 6000, channels: 3 as const, background: 'red' } };
-      const body = JSON.stringify({
-        examples: [{ picture: (await sharp(large).png().toBuffer()).toString('base64') }],
-      });
       const answer = await fetch(`${baseUrl}/v1/search`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body,
+        body: JSON.stringify({ examples: [{ url }] }),
       });
       expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([503, 'timeout']);
       expect(answer.headers.get('retry-after')).toBe('5');
     } finally {
+      web.closeAllConnections();
+      web.close();
       await slow.close();
     }
   });

@@ -7,6 +7,7 @@ import type { StoredRecord } from '../catalog/index.js';
 import { processPicture, readPictureBytes, regionPixels, sniffContent, uprightSize } from '../data/index.js';
 import { DataError } from '../util/index.js';
 import { clientMessage, HttpError } from './errors.js';
+import { ModelQueue } from './model-queue.js';
 import { pictureFile } from './records.js';
 
 export interface ServedImage {
@@ -18,6 +19,13 @@ export class ImageMaker {
   readonly #cache = new Map<string, ServedImage>();
   readonly #maximumPixels: number;
   readonly #maximumBytes: number;
+  /** A page asks for many pictures at a time, which is no overload. */
+  readonly #queue = new ModelQueue({
+    concurrent: 4,
+    waiting: 256,
+    burstMs: Number.POSITIVE_INFINITY,
+    what: 'to be scaled',
+  });
   #bytes = 0;
 
   /** @param options.cacheBytes of scaled pictures to keep. Default 64 MB. */
@@ -40,13 +48,12 @@ export class ImageMaker {
           throw new DataError(`is ${content.description}, not a picture`, { file: path });
         const type = BROWSER_TYPES[content.format];
         if (type !== undefined && box === undefined) return { bytes, type };
-        return await this.#scale(bytes, undefined, box);
+        return await this.#queue.run(() => this.#scale(bytes, undefined, box));
       }
+      const make = () => this.#queue.run(async () => this.#scale(await readPictureBytes(path), width, box));
       const hash = record.fields.content_hash?.[0];
-      if (hash === undefined) return await this.#scale(await readPictureBytes(path), width, box);
-      return await this.#cached(`${hash} ${width} ${JSON.stringify(box ?? null)}`, async () =>
-        this.#scale(await readPictureBytes(path), width, box),
-      );
+      if (hash === undefined) return await make();
+      return await this.#cached(`${hash} ${width} ${JSON.stringify(box ?? null)}`, make);
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       throw new HttpError('unreadable-picture', clientMessage(error, record.id.slice(0, 200)), {

@@ -7,6 +7,8 @@ export interface Metrics {
   readonly registry: Registry;
   /** Pictures that went through the model together. */
   observeBatch(pictures: number): void;
+  /** A request that was answered. @param route its pattern, never its address: an id must not become a time series */
+  observeAnswer(method: string, route: string, status: number): void;
   /** A search's two parts. */
   observeSearch(timing: { readonly embedMs: number; readonly searchMs: number }): void;
 }
@@ -33,9 +35,16 @@ export function createMetrics(): Metrics {
     buckets: [1, 2, 4, 8],
     registers: [registry],
   });
+  const requests = new Counter({
+    name: 'semblance_http_requests_total',
+    help: 'Requests answered',
+    labelNames: ['method', 'route', 'status'],
+    registers: [registry],
+  });
   return {
     registry,
     observeBatch: (pictures) => batch.observe(pictures),
+    observeAnswer: (method, route, status) => requests.inc({ method, route, status: String(status) }),
     observeSearch({ embedMs, searchMs }) {
       embed.observe(embedMs / 1000);
       search.observe(searchMs / 1000);
@@ -46,12 +55,6 @@ export function createMetrics(): Metrics {
 /** Watches all requests, and answers `GET /metrics`. */
 export function metricsRoutes(server: Server, context: ServerContext): void {
   const { registry } = context.metrics;
-  const requests = new Counter({
-    name: 'semblance_http_requests_total',
-    help: 'Requests answered',
-    labelNames: ['method', 'route', 'status'],
-    registers: [registry],
-  });
   const seconds = new Histogram({
     name: 'semblance_http_request_seconds',
     help: 'From the head of a request to the end of its answer',
@@ -109,9 +112,8 @@ export function metricsRoutes(server: Server, context: ServerContext): void {
     clocks.set(request, stopwatch());
   });
   server.addHook('onResponse', async (request, reply) => {
-    // A route's pattern, never the address: an id must not become a time series.
     const route = request.routeOptions.url ?? 'none';
-    requests.inc({ method: request.method, route, status: String(reply.statusCode) });
+    context.metrics.observeAnswer(request.method, route, reply.statusCode);
     seconds.observe({ method: request.method, route }, clocks.get(request)?.() ?? 0);
   });
   server.get(

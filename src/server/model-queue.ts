@@ -14,6 +14,7 @@ import { HttpError } from './errors.js';
 export class ModelQueue {
   readonly #limit: LimitFunction;
   readonly #maximumWaiting: number;
+  readonly #what: string;
   readonly #burstMs: number;
   /** Runs while works wait. */
   #standing: (() => number) | undefined;
@@ -22,15 +23,18 @@ export class ModelQueue {
   /**
    * @param options.concurrent works at a time, from 1 on.
    * @param options.waiting works that may wait beyond those, from 0 on.
+   * @param options.what the pictures wait for, as a client is told. Default `for the model`.
    * @param options.burstMs milliseconds for which so many may wait without a break. Default 500.
    */
   constructor(options: {
     readonly concurrent: number;
     readonly waiting: number;
     readonly burstMs?: number;
+    readonly what?: string;
   }) {
     this.#limit = pLimit(options.concurrent);
     this.#maximumWaiting = options.waiting;
+    this.#what = options.what ?? 'for the model';
     this.#burstMs = options.burstMs ?? 500;
   }
 
@@ -55,7 +59,7 @@ export class ModelQueue {
     const waiting = this.isOverloaded ? Math.min(concurrency, this.#maximumWaiting) : this.#maximumWaiting;
     if (this.length < concurrency + waiting) return;
     this.#refused++;
-    throw new HttpError('too-busy', `${this.length} pictures are waiting for the model. Try again`, {
+    throw new HttpError('too-busy', `${this.length} pictures are waiting ${this.#what}. Try again`, {
       headers: { 'retry-after': '2' },
     });
   }

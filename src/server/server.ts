@@ -21,7 +21,8 @@ import {
   type ServerContext,
 } from './context.js';
 import { signalOf, startDeadline } from './deadline.js';
-import { HttpError, problemOf, toHttpError } from './errors.js';
+import { forgetBody, shedAtDoor } from './door.js';
+import { HttpError, PROBLEM_TYPE, type ProblemCode, problemOf, toHttpError } from './errors.js';
 import { FeedbackLog } from './feedback-log.js';
 import { ImageMaker } from './images.js';
 import { type LogOptions, loggerOptions } from './logging.js';
@@ -42,7 +43,7 @@ import { pictureRoutes } from './routes/pictures.js';
 import { remoteRoutes } from './routes/remote.js';
 import { searchRoutes } from './routes/search.js';
 import { writeRoutes } from './routes/writes.js';
-import { Admission, HeldBytes, shedEarly } from './shedding.js';
+import { Admission, HeldBytes, Slots, shedEarly } from './shedding.js';
 import { type Tracing, untraced } from './tracing.js';
 
 declare module 'fastify' {
@@ -124,7 +125,15 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     async *stream(request, work) {
       const { generation, release } = live.acquire();
       try {
-        yield* work(contextOf(request, generation));
+        for await (const part of work(contextOf(request, generation))) {
+          const late = limits.requestTimeoutMs;
+          const timer = late > 0 ? setTimeout(() => request.raw.socket.destroy(), late) : undefined;
+          try {
+            yield part;
+          } finally {
+            clearTimeout(timer);
+          }
+        }
       } finally {
         release();
       }
@@ -133,6 +142,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     live,
     queue: new ModelQueue({ concurrent: limits.concurrentEmbeddings, waiting: limits.queuedEmbeddings }),
     admission: new Admission(limits.searches),
+    bulks: new Slots(limits.bulks, 'bulk requests'),
     bytes: new HeldBytes(limits.bodyBytes),
     images: new ImageMaker({ maximumPixels: limits.picturePixels }),
     feedback: once(() => FeedbackLog.open(catalogFolder(live.directory))),
@@ -149,6 +159,8 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     bodyLimit: Math.ceil((limits.pictureBytes * 4) / 3) + JSON_BYTES,
     routerOptions: { maxParamLength: MAXIMUM_PATH },
     forceCloseConnections: 'idle',
+    // Of a connection on which nothing moves: who takes nothing of an answer for so long is cut off (`deadline.ts`).
+    connectionTimeout: limits.requestTimeoutMs,
     // Node would answer a request without a host itself, with no body.
     http: { requireHostHeader: false },
     // What still comes on a kept connection is answered by a problem of our own.
@@ -166,7 +178,8 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     isStopping = true;
   });
   // A connection whose last answer came after the server began to stop would be kept for another request.
-  server.addHook('onResponse', async () => {
+  server.addHook('onResponse', async (request) => {
+    if (!request.raw.complete) forgetBody(request.raw);
     if (isStopping) setImmediate(() => server.server.closeIdleConnections());
   });
   const routes: { method: string; url: string }[] = [];
@@ -196,6 +209,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
     origins: options.origins ?? [],
   });
   shedEarly(server, context);
+  shedAtDoor(server, context, { origins: options.origins ?? [], headers: SECURITY_HEADERS });
   if (context.audit !== undefined) auditWrites(server, context.audit);
   await server.register(multipart);
   server.addHook('preValidation', refuseMultipart);
@@ -252,9 +266,13 @@ const SECURITY_HEADERS = {
   'cross-origin-opener-policy': 'same-origin',
 };
 
+/** What a server says that is busy, starting or stopping: no fault to be told each time. */
+const REFUSALS: ReadonlySet<ProblemCode> = new Set(['too-busy', 'unavailable', 'timeout']);
+
 function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = toHttpError(thrown);
-  if (error.status >= 500 && error.code !== 'too-busy') request.log.error(error.cause ?? error);
+  if (error.status >= 500 && !(error.cause === undefined && REFUSALS.has(error.code)))
+    request.log.error(error.cause ?? error);
   // What the client is still sending is not read: the connection cannot be used again.
   if (error.code === 'too-large' || error.code === 'request-timeout') reply.header('connection', 'close');
   return reply
@@ -264,8 +282,6 @@ function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyRep
     .serializer(JSON.stringify)
     .send(problemOf(error));
 }
-
-const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 /** What is not even HTTP has no request and no reply, only a socket. */
 function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {

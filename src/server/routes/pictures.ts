@@ -94,6 +94,7 @@ export function pictureRoutes(server: Server, shared: ServerContext): void {
         if (caching !== undefined && request.headers['if-none-match'] === caching.etag)
           return reply.code(304).headers(caching).send();
         const { bytes, type } = await context.images.image(record, width);
+        context.hold(bytes.length); // until the client has taken them
         // Not before: the problem of a picture that is gone must not be kept in its place.
         return reply
           .headers(caching ?? {})
