@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -259,6 +259,21 @@ describe('lancedb', () => {
       entry.isFile(),
     );
     expect(synced.size).toBe(files.length);
+    await store.close();
+  });
+
+  it('removes what a writer that was killed left half-written an hour ago', async () => {
+    const directory = join(root, 'abandoned');
+    const store = await openLanceStore(directory, { dimension: 2, columns: [] });
+    await store.upsert([{ id: 'a', vector: Float32Array.from([1, 0]), fields: {} }]);
+    const data = join(directory, 'pictures.lance', 'data');
+    await writeFile(join(data, '.tmpOld'), 'half');
+    await writeFile(join(data, '.tmpNew'), 'half');
+    const before = Date.now() / 1000 - 2 * 3600;
+    await utimes(join(data, '.tmpOld'), before, before);
+    await store.flush();
+    expect((await readdir(data)).filter((name) => name.startsWith('.tmp'))).toEqual(['.tmpNew']);
+    expect(await store.count()).toBe(1);
     await store.close();
   });
 

@@ -173,6 +173,8 @@ async function openInObjectStorage(
 const TABLE = 'pictures';
 /** A file must be open for writing to be synced there, and a folder cannot be opened. */
 const isWindows = process.platform === 'win32';
+/** How old a file of LanceDB's that never got its name is, in milliseconds, before its writer counts as dead. */
+const ABANDONED_MS = 3_600_000;
 /** Rows fetched beyond k, so that ties at the end of the list seldom need a second query. */
 const SPARE_HITS = 8;
 /** Facets kept where records are not in memory. */
@@ -391,6 +393,7 @@ class LanceStore implements IndexableStore {
     await this.#write(async () => {
       const optimize = () => this.#table.optimize();
       await (this.#mirror === undefined ? optimize() : this.#mirror.whileRowsMove(optimize));
+      if (this.#synced !== undefined) await removeAbandoned(this.#folder);
     });
   }
 
@@ -560,4 +563,14 @@ async function sync(path: string, flags: 'r' | 'r+', mode?: number): Promise<boo
     await handle.close();
   }
   return true;
+}
+
+/** Removes what killed writers left half-written, which LanceDB itself never does. */
+async function removeAbandoned(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile() || !entry.name.startsWith('.tmp')) continue;
+    const path = join(entry.parentPath, entry.name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > ABANDONED_MS) await rm(path, { force: true });
+  }
 }
