@@ -30,6 +30,8 @@ const EXCEPTIONS = [
   ['lightningcss*', 'MPL-2.0', 'builds the page, unchanged; not shipped'],
   ['@iconify-json/*', 'CC-BY-4.0', 'art of the demo, named in its LICENSES.md; not shipped'],
   ['flatbuffers', 'SEE LICENSE IN LICENSE.txt', "Google's FlatBuffers: Apache-2.0 in its repository"],
+  ['humanize-number', '', 'MIT by its readme; below s3rver, in tests only'],
+  ['only', '', 'MIT by its readme; below s3rver, in tests only'],
 ];
 
 const root = join(import.meta.dirname, '..');
