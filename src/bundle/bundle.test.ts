@@ -134,7 +134,7 @@ describe('writeBundle and readBundle', () => {
     const newer = await copy();
     await editCard(newer, (card) => ({ ...card, formatVersion: 2, schema: 'of a kind not known yet' }));
     await expect(readBundle(newer)).rejects.toThrow(
-      /format version 2, and this semblance reads up to 1. Update/,
+      /written by a newer semblance: format 2, and this one reads up to 1. Update/,
     );
     const mixed = await copy();
     await writeFile(join(mixed, 'onnx', 'model.onnx'), tinyBundle({ offset: -0.3 }).onnxModel);

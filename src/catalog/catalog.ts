@@ -21,6 +21,7 @@ import {
   DataError,
   errorMessage,
   type LockHolder,
+  lockHolder,
   presentTime,
   refuseNewerFormat,
   writeJson,
@@ -160,6 +161,17 @@ export async function whileFilling<T>(
   } finally {
     await lock?.release();
   }
+}
+
+/** Who writes to a catalogue at this moment: `filling` an indexing run or an import, `writing` a short change. */
+export async function catalogWriters(
+  directory: string,
+): Promise<{ readonly filling?: LockHolder | undefined; readonly writing?: LockHolder | undefined }> {
+  if (isRemote(directory)) return {};
+  return {
+    filling: await lockHolder(join(directory, INDEX_LOCK)),
+    writing: await lockHolder(join(directory, WRITE_LOCK)),
+  };
 }
 
 /** Of work that takes its turn. */

@@ -1,5 +1,5 @@
-import { mkdtemp, readFile, rm, unlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readFile, rm, unlink, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runMain } from '../../test/support/run-main.js';
@@ -25,6 +25,7 @@ describe('semblance doctor', () => {
     const { code, findings, of } = await doctor('--catalog', tiny.catalog);
     expect([code, findings.filter(({ status }) => status === 'failed')]).toEqual([0, []]);
     expect(findings.map(({ name }) => name)).toEqual([
+      'install',
       'Node',
       'onnxruntime',
       'decoders',
@@ -33,6 +34,7 @@ describe('semblance doctor', () => {
       'disk',
       'catalogue',
       'catalogue is whole',
+      'other processes',
       'model',
     ]);
     expect(of('catalogue')?.detail).toBe('15 pictures, opened');
@@ -54,9 +56,22 @@ describe('semblance doctor', () => {
     expect(stderr).toMatch(/doctor: every part must work, got 2 that does not: catalogue is whole, model/);
   });
 
+  it('names who is writing', async () => {
+    await mkdir(join(tiny.catalog, 'locks'), { recursive: true });
+    const lock = join(tiny.catalog, 'locks', 'index.lock');
+    await writeFile(lock, `${process.ppid}\n${hostname()}\nother\n`);
+    const { of } = await doctor('--catalog', tiny.catalog);
+    await unlink(lock);
+    expect(of('other processes')).toMatchObject({
+      status: 'ok',
+      detail: `process ${process.ppid} indexes into it: other writes wait for it, searches do not`,
+    });
+  });
+
   it('says that there is no catalogue', async () => {
     const { code, of } = await doctor('--catalog', join(root, 'none'));
     expect([code, of('catalogue')?.status]).toEqual([1, 'failed']);
     expect(of('catalogue')?.detail).toMatch(/there is no catalogue/);
+    expect(of('disk')?.status).not.toBe('failed');
   });
 });

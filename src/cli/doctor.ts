@@ -2,17 +2,19 @@
  * `semblance doctor`: whether what semblance stands on works here. Each part is tried, not only looked for. A warning is no
  * failure.
  */
-import { mkdtemp, rm, statfs } from 'node:fs/promises';
-import { availableParallelism, freemem, tmpdir, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { access, constants, mkdtemp, rm, statfs } from 'node:fs/promises';
+import { availableParallelism, freemem, hostname, tmpdir, totalmem } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import Table from 'cli-table3';
 import { Command } from 'commander';
 import sharp from 'sharp';
 import { openEmbedder } from '../bundle/index.js';
-import { isRemote, openCatalog, openLanceStore, verifyCatalog } from '../catalog/index.js';
+import { catalogWriters, isRemote, openCatalog, openLanceStore, verifyCatalog } from '../catalog/index.js';
 import { decodePicture } from '../data/index.js';
 import { buildGraph, input, relu } from '../graph/index.js';
-import { floatTensor, Session, writeModel } from '../onnx/index.js';
+import { floatTensor, Session, supportedDevices, writeModel } from '../onnx/index.js';
 import { DataError, errorMessage, stopwatch } from '../util/index.js';
 import { versions } from './versions.js';
 
@@ -34,7 +36,7 @@ export interface Finding {
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description(
-      'try what semblance stands on: Node, onnxruntime, decoders, LanceDB, memory, disk, catalogue, model',
+      'try what semblance stands on: install, Node, onnxruntime, decoders, LanceDB, memory, disk, catalogue, model',
     )
     .option(
       '--catalog <folder>',
@@ -66,6 +68,7 @@ export async function examine(options: Pick<Options, 'catalog' | 'model'>): Prom
     );
     findings.push({ name, ...finding, milliseconds: Math.round(1000 * seconds()) });
   };
+  await attempt('install', async () => installFinding());
   await attempt('Node', async () => nodeFinding());
   await attempt('onnxruntime', runtimeFinding);
   await attempt('decoders', decoderFinding);
@@ -82,7 +85,10 @@ export async function examine(options: Pick<Options, 'catalog' | 'model'>): Prom
         await opened.close();
       }
     });
-    if (!isRemote(catalog)) await attempt('catalogue is whole', () => wholeFinding(catalog, model));
+    if (!isRemote(catalog)) {
+      await attempt('catalogue is whole', () => wholeFinding(catalog, model));
+      await attempt('other processes', () => writersFinding(catalog));
+    }
   }
   const directory = model;
   if (directory !== undefined) await attempt('model', () => modelFinding(directory));
@@ -116,6 +122,15 @@ async function run(options: Options): Promise<void> {
     );
 }
 
+/** Whether the page that `serve` shows is there. */
+function installFinding(): string | Warning {
+  const text = `semblance ${versions().semblance}`;
+  const page = fileURLToPath(new URL('../../dist/web/index.html', import.meta.url));
+  return existsSync(page)
+    ? text
+    : { warning: `${text}: the page of \`semblance serve\` is not built. \`npm run build\` makes it` };
+}
+
 function nodeFinding(): string {
   const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
   const found = `${process.versions.node} on ${process.platform} ${process.arch}`;
@@ -136,7 +151,7 @@ async function runtimeFinding(): Promise<string> {
   } finally {
     await session.close();
   }
-  return `${versions()['onnxruntime-node']}, a graph ran`;
+  return `${versions()['onnxruntime-node']}, a graph ran; devices of this build: ${supportedDevices().join(', ')}`;
 }
 
 /** A red square through every format. */
@@ -179,12 +194,44 @@ function memoryFinding(): string | Warning {
 
 async function diskFinding(folder: string): Promise<string | Warning> {
   if (isRemote(folder)) return 'the catalogue is in no folder of this machine';
-  const { bavail, blocks, bsize } = await statfs(folder);
+  const place = await nearestFolder(folder);
+  const { bavail, blocks, bsize } = await statfs(place);
   const free = bavail * bsize;
   const text = `${gigabytes(free)} GB free of ${gigabytes(blocks * bsize)}`;
-  return free < LEAST_FREE_BYTES
-    ? { warning: `${text}: a write that does not fit is refused, and changes nothing. Make room` }
-    : text;
+  if (free < LEAST_FREE_BYTES)
+    return { warning: `${text}: a write that does not fit is refused, and changes nothing. Make room` };
+  const isWritable = await access(place, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  return isWritable
+    ? text
+    : { warning: `${text}, but ${place} may only be read: searches go, writes do not` };
+}
+
+/** A folder, or what there is of the way to it. */
+async function nearestFolder(folder: string): Promise<string> {
+  for (let at = resolve(folder); ; at = dirname(at)) {
+    const isThere = await access(at).then(
+      () => true,
+      () => false,
+    );
+    if (isThere || at === dirname(at)) return at;
+  }
+}
+
+/** Who has the catalogue's locks. */
+async function writersFinding(catalog: string): Promise<string> {
+  const { filling, writing } = await catalogWriters(catalog);
+  const name = ({ process: number, host }: { process: number; host: string }) =>
+    `process ${number}${host === hostname() ? '' : ` on ${host}`}`;
+  const found = [
+    ...(filling === undefined ? [] : [`${name(filling)} indexes into it`]),
+    ...(writing === undefined ? [] : [`${name(writing)} writes to it`]),
+  ];
+  return found.length === 0
+    ? 'none is writing'
+    : `${found.join('; ')}: other writes wait for it, searches do not`;
 }
 
 async function wholeFinding(catalog: string, model: string | undefined): Promise<string | Warning> {

@@ -21,6 +21,11 @@ export interface SessionOptions {
   readonly profilePrefix?: string;
 }
 
+/** The devices that this build of onnxruntime knows; whether the machine has one shows when a session is made. */
+export function supportedDevices(): string[] {
+  return ort.listSupportedBackends().map(({ name }) => name);
+}
+
 /** A tensor outside the graph. */
 export interface Tensor {
   readonly dataType: DataType;
