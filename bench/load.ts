@@ -11,13 +11,13 @@
  *
  * For hours at capacity see `soak.ts`.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import { type LoadOrder, type LoadResult, readBodies } from './load-client.js';
+import { memoryOf, startServer } from './server-process.js';
 
 const { values } = parseArgs({
   options: {
@@ -39,7 +39,8 @@ if (values.help || values.pictures === undefined || (values.catalog ?? values.ur
 }
 const seconds = Number(values.seconds);
 const key = values.key;
-const started = values.url === undefined ? await startServer(values.catalog ?? '') : undefined;
+const started =
+  values.url === undefined ? await startServer(values.catalog ?? '', ['--read-only']) : undefined;
 const url = values.url ?? started?.url ?? '';
 const bodies = await readBodies(values.pictures);
 let next = 0;
@@ -203,32 +204,4 @@ function print(made: Part): void {
     `${part}${sent}: ${acceptedASecond.toFixed(1)}/s accepted (${accepted}; p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms), ` +
       `${no}, ${failed} failed${held}${sender}`,
   );
-}
-
-/** Resident, in MB, where the system says so. */
-async function memoryOf(child: ChildProcess | undefined): Promise<number | undefined> {
-  if (child === undefined) return undefined;
-  const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
-  const kilobytes = /VmRSS:\s+(\d+)/.exec(status)?.[1];
-  return kilobytes === undefined ? undefined : Number(kilobytes) / 1000;
-}
-
-async function startServer(catalog: string): Promise<{ child: ChildProcess; url: string }> {
-  const program = join(import.meta.dirname, '../dist/cli/main.js');
-  const child = spawn(
-    process.execPath,
-    [program, 'serve', '--catalog', catalog, '--port', '0', '--read-only'],
-    {
-      stdio: ['ignore', 'inherit', 'pipe'],
-    },
-  );
-  return await new Promise((resolve, reject) => {
-    let said = '';
-    child.stderr?.on('data', (bytes: Buffer) => {
-      said += bytes;
-      const found = /http:\/\/[\d.]+:\d+/.exec(said)?.[0];
-      if (found !== undefined) resolve({ child, url: found });
-    });
-    child.once('exit', (code) => reject(new Error(`serve ended with ${code}: ${said}`)));
-  });
 }
