@@ -8,6 +8,7 @@ import {
   groupByItem,
   readCursor,
   scoreKey,
+  searchMark,
   writeCursor,
 } from './ordering.js';
 
@@ -106,6 +107,31 @@ describe('cursors', () => {
     expect(readCursor(writeCursor(cursor), 'abc')).toEqual(cursor);
     const diverse = { search: 'abc', shown: 1, ids: ['x'] };
     expect(readCursor(writeCursor(diverse), 'abc')).toEqual(diverse);
+  });
+
+  it('know their search by a vector whose last bits differ, and no other', () => {
+    const unit = fc
+      .array(fc.float({ min: -1, max: 1, noNaN: true }), { minLength: 64, maxLength: 64 })
+      .filter((x) => Math.hypot(...x) > 0.1)
+      .map((x) => Float32Array.from(x, (each) => each / Math.hypot(...x)));
+    const isSame = (a: string, b: string) => {
+      try {
+        readCursor(writeCursor({ search: a, shown: 1, key: [1] }), b);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    fc.assert(
+      fc.property(unit, unit, fc.integer({ min: 0, max: 63 }), (vector, noise, at) => {
+        const mark = searchMark(['store', 0.3], vector);
+        const nearly = vector.map((x, i) => x + 1e-5 * (noise[i] ?? 0));
+        const other = vector.map((x, i) => (i === at ? x + 0.02 : x));
+        expect(isSame(mark, searchMark(['store', 0.3], nearly))).toBe(true);
+        expect(isSame(mark, searchMark(['store', 0.3], other))).toBe(false);
+        expect(isSame(mark, searchMark(['store', 0.4], vector))).toBe(false);
+      }),
+    );
   });
 
   it('are refused when they are of another search, or no cursors', () => {

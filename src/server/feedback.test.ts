@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { access, appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -81,6 +81,28 @@ describe('feedback', () => {
     const image = await tiny.server.inject(`/v1/feedback/${part.key}/image`);
     expect(image.headers['content-type']).toBe('image/png');
     expect([image.rawPayload.readUInt32BE(16), image.rawPayload.readUInt32BE(20)]).toEqual([15, 20]);
+  });
+
+  it('taken back, takes its picture along, unless another verdict has it', async () => {
+    const picture = Buffer.from(await plainPicture([3, 90, 200])).toString('base64');
+    const [red, blue] = await Promise.all(
+      ['pictures/red 1.png', 'pictures/blue 1.png'].map((id) =>
+        say({ example: { picture }, id, verdict: 'up' }),
+      ),
+    );
+    const [path] = (await lines()).filter(({ key }) => key === red?.key).map(({ query }) => query.path);
+    const isThere = () =>
+      access(join(tiny.catalog, path)).then(
+        () => true,
+        () => false,
+      );
+    const takeBack = (entry?: FeedbackEntry) =>
+      tiny.server.inject({ method: 'DELETE', url: `/v1/feedback/${entry?.key}` });
+    expect(await isThere()).toBe(true);
+    expect((await takeBack(red)).statusCode).toBe(204);
+    expect(await isThere()).toBe(true);
+    expect((await takeBack(blue)).statusCode).toBe(204);
+    expect(await isThere()).toBe(false);
   });
 
   it('refuses what no training could use', async () => {

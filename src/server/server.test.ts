@@ -322,6 +322,13 @@ describe('problems', () => {
     "another model's vector": [() => post({ examples: [{ vector: 'AAAAAA==' }] }), 409, 'other-model'],
     'an unknown column': [() => post({ examples, filter }), 422, 'unknown-column', /Choose from: .*hue/],
     'an unknown facet': [() => post({ examples, facets: ['colour'] }), 422, 'unknown-column'],
+    'how pictures were split': [
+      () => post({ examples, filter: [{ column: 'split', anyOf: ['test'] }] }),
+      422,
+      'unknown-column',
+    ],
+    'what pictures hash to': [() => post({ columns: ['content_hash'] }, '/v1/facets'), 422, 'unknown-column'],
+    'whose design it is': [() => post({ examples, facets: ['source_group'] }), 422, 'unknown-column'],
     'where files lie': [() => post({ columns: ['path'] }, '/v1/facets'), 422, 'unknown-column'],
     'a filter by where files lie': [
       () => post({ examples, filter: [{ column: 'path', known: true }] }),

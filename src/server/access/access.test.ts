@@ -332,6 +332,21 @@ describe('what is written down', () => {
       expect(`${log}${await readFile(audit, 'utf8')}`).not.toContain(secret);
   });
 
+  it('has sixty lines a minute for what was refused, and says how many had none', async () => {
+    const audit = join(root, 'bounded.jsonl');
+    const { server, tokens } = await guarded('bounded', { audit });
+    const patch = { method: 'PATCH', url: green, payload: { attributes: { hue: ['teal'] } } } as const;
+    for (let n = 0; n < 75; n++) expect((await server.inject(patch)).statusCode).toBe(401);
+    expect((await server.inject({ ...patch, headers: bearer(tokens.write) })).statusCode).toBe(200);
+    const lines = (await readFile(audit, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines).toHaveLength(61);
+    expect(lines.at(-1)).toMatchObject({ status: 200, untold: 15 });
+    expect(lines.at(-2)).not.toHaveProperty('untold');
+  });
+
   it('acknowledges no write that it could not tell', async () => {
     const blocked = join(root, 'a file');
     await writeFile(blocked, '');
