@@ -37,6 +37,8 @@ if (values.help || values.catalog === undefined || values.pictures === undefined
 /** Shares of the traffic, in percent. */
 const SHARES = { upload: 40, id: 22, filter: 10, image: 14, list: 4, put: 5, delete: 5 } as const;
 type Kind = keyof typeof SHARES;
+/** Of pictures for a screen, pixels: few, as a page has, so that what is kept of them is full before memory is watched. */
+const WIDTHS = [96, 160, 240, 320] as const;
 const KINDS = (Object.keys(SHARES) as Kind[]).flatMap((kind) => Array<Kind>(SHARES[kind]).fill(kind));
 
 const minutes = Number(values.minutes);
@@ -196,7 +198,7 @@ async function requestMaker(url: URL, folder: string): Promise<() => PreparedReq
       return prepareRequest(url, { kind, method: 'DELETE', path: `/v1/pictures/soak%20${(n * 3) % 500}` });
     const path =
       kind === 'image'
-        ? `/v1/pictures/${id}/image?width=${64 + (n % 400)}`
+        ? `/v1/pictures/${id}/image?width=${WIDTHS[n % WIDTHS.length]}`
         : kind === 'list'
           ? '/v1/pictures?limit=50'
           : `/v1/pictures/${id}/similar?limit=24`;
