@@ -3,6 +3,7 @@
  * their order, and answered before the next are read: who sends faster than the catalogue stores is slowed down.
  */
 import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { BASE_COLUMNS } from '../../catalog/index.js';
@@ -71,7 +72,9 @@ async function* carryOut(
     context.signal.throwIfAborted();
     steps.push(readStep(context, number, text, maximumBytes));
     bytes += text?.length ?? 0;
-    if (steps.length >= BATCH.operations || bytes >= BATCH.bytes) yield await flush();
+    if (steps.length < BATCH.operations && bytes < BATCH.bytes) continue;
+    yield await flush();
+    await setImmediate(); // lines that write nothing would otherwise keep the process from everybody else
   }
   if (steps.length > 0) yield await flush();
 }
