@@ -2,7 +2,7 @@
  * Disks that do not take what is written, with real ones: full, read-only, of another user. Each fault is one line that names
  * the file, nothing is lost, and readers go on. Skipped where this user may not mount a file system, or is not root.
  */
-import { access, chmod, chown, constants, cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -10,7 +10,7 @@ import { LiveCatalog, verifyCatalog } from '../../src/catalog/index.js';
 import { buildServer, type Server } from '../../src/server/index.js';
 import { runMain } from '../support/run-main.js';
 import { canMount, fillDisk, freeDisk, mountReadOnly, mountSmall, unmount } from '../support/small-disk.js';
-import { startSemblance } from '../support/source-command.js';
+import { canRunAs, startSemblance } from '../support/source-command.js';
 import { plainPicture } from '../support/tiny-bundle.js';
 import { type TinyCatalog, writeTinyCatalog } from '../support/tiny-catalog.js';
 import { writeTinyManifest } from '../support/tiny-manifest.js';
@@ -214,14 +214,9 @@ describe.skipIf(!canMount())('a disk (skipped where this user may not mount a tm
 });
 
 const OTHER_USER = 65_534;
-const isRoot = process.getuid?.() === 0;
-const canOthersRead = await access(join(import.meta.dirname, '../../src/cli/main.ts'), constants.R_OK).then(
-  () => true,
-  () => false,
-);
 
-describe.skipIf(!isRoot || !canOthersRead)(
-  'a folder of another user (skipped where this one is not root)',
+describe.skipIf(!canRunAs(OTHER_USER))(
+  'a folder of another user (skipped where this one is not root, or others may not run what is here)',
   () => {
     const asOther = (...argv: string[]) => startSemblance(argv, { uid: OTHER_USER }).done;
 

@@ -1,5 +1,5 @@
 /** The command line from the sources, as a process of its own: no build is needed. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
 const PROGRAM = join(import.meta.dirname, '../../src/cli/main.ts');
@@ -10,6 +10,13 @@ export interface Started {
   readonly done: Promise<{ code: number | null; stdout: string; stderr: string }>;
   /** Comes true once standard output or error has the text; fails when the process ends without. */
   said(text: string | RegExp): Promise<void>;
+}
+
+/** Whether this user is root and `uid` may run what is here: this node, the sources and what they need. */
+export function canRunAs(uid: number): boolean {
+  if (process.getuid?.() !== 0) return false;
+  const argv = ['--import', TSX, PROGRAM, '--version'];
+  return spawnSync(process.execPath, argv, { uid, gid: uid, stdio: 'ignore' }).status === 0;
 }
 
 /** Starts `semblance` with arguments. @param options.uid another user, where this one is root */
