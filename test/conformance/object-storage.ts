@@ -47,7 +47,10 @@ export async function startObjectStorage(): Promise<ObjectStorage> {
       AWS_SECRET_ACCESS_KEY: 'S3RVER',
     },
     async stop() {
-      await server.close();
+      const closed = server.close();
+      // LanceDB keeps its connections for a minute and a half, and the server would wait for them.
+      server.httpServer.closeAllConnections();
+      await closed;
       await rm(directory, { recursive: true, force: true });
     },
   };

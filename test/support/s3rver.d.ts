@@ -16,6 +16,8 @@ declare module 's3rver' {
       readonly directory: string;
       readonly configureBuckets: readonly { readonly name: string }[];
     });
+    /** Once it runs. */
+    readonly httpServer: import('node:http').Server;
     run(): Promise<{ readonly port: number }>;
     close(): Promise<void>;
   }
