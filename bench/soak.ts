@@ -6,6 +6,7 @@
  *   npm run build && npx tsx bench/soak.ts --catalog runs/demo/catalog --pictures runs/demo/data/pictures
  *   … --minutes 30     Default 30.
  *   … --rate 40        requests a second. Default: nine tenths of what eight clients got done in ten seconds
+ *   … --mix put=50,delete=50   shares of the traffic, to see what makes memory grow. Default: all kinds
  *   … --json
  */
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -22,13 +23,14 @@ const { values } = parseArgs({
     pictures: { type: 'string' },
     minutes: { type: 'string', default: '30' },
     rate: { type: 'string' },
+    mix: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 if (values.help || values.catalog === undefined || values.pictures === undefined) {
   console.error(
-    'npx tsx bench/soak.ts --catalog <folder> --pictures <folder> [--minutes 30] [--rate <requests a second>] [--json]\n\n' +
+    'npx tsx bench/soak.ts --catalog <folder> --pictures <folder> [--minutes 30] [--rate <requests a second>] [--mix upload=40,id=60] [--json]\n\n' +
       'Example:\n  npx tsx bench/soak.ts --catalog runs/demo/catalog --pictures runs/demo/data/pictures',
   );
   process.exit(values.help ? 0 : 2);
@@ -39,7 +41,11 @@ const SHARES = { upload: 40, id: 22, filter: 10, image: 14, list: 4, put: 5, del
 type Kind = keyof typeof SHARES;
 /** Of pictures for a screen, pixels: few, as a page has, so that what is kept of them is full before memory is watched. */
 const WIDTHS = [96, 160, 240, 320] as const;
-const KINDS = (Object.keys(SHARES) as Kind[]).flatMap((kind) => Array<Kind>(SHARES[kind]).fill(kind));
+const shares: Partial<Record<Kind, number>> =
+  values.mix === undefined
+    ? SHARES
+    : Object.fromEntries(values.mix.split(',').map((one) => [one.split('=')[0], Number(one.split('=')[1])]));
+const KINDS = (Object.keys(SHARES) as Kind[]).flatMap((kind) => Array<Kind>(shares[kind] ?? 0).fill(kind));
 
 const minutes = Number(values.minutes);
 const root = await mkdtemp(join(tmpdir(), 'semblance-soak-'));

@@ -67,6 +67,11 @@ export function presentTime(): string {
   return new Date().toISOString();
 }
 
+/** The moment some milliseconds ago. */
+export function timeBefore(milliseconds: number): Date {
+  return new Date(Date.now() - milliseconds);
+}
+
 /** Milliseconds from a moment of `presentTime` to the present. */
 export function millisecondsSince(time: string): number {
   return Date.now() - Date.parse(time);

@@ -20,6 +20,7 @@ import {
   StorageError,
   storageFault,
   syncFolder,
+  timeBefore,
 } from '../../util/index.js';
 import { type Filter, numberOf } from '../filter.js';
 import type { IndexPlan, IndexState } from '../index-plan.js';
@@ -169,6 +170,9 @@ async function openInObjectStorage(
   const plan = { kind: 'exact' } as const;
   return new LanceStore({ directory: address, connection, table, synced: undefined, shape, options, plan });
 }
+
+/** How long versions stay that were replaced: longer than anybody reads one. Lance's own default, a week, fills disks. */
+const KEPT_VERSIONS_MS = 3600_000;
 
 const TABLE = 'pictures';
 /** A file must be open for writing to be synced there, and a folder cannot be opened. */
@@ -391,7 +395,7 @@ class LanceStore implements IndexableStore {
 
   async flush(): Promise<void> {
     await this.#write(async () => {
-      const optimize = () => this.#table.optimize();
+      const optimize = () => this.#table.optimize({ cleanupOlderThan: timeBefore(KEPT_VERSIONS_MS) });
       await (this.#mirror === undefined ? optimize() : this.#mirror.whileRowsMove(optimize));
       if (this.#synced !== undefined) await removeAbandoned(this.#folder);
     });
