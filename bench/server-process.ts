@@ -11,6 +11,8 @@ export async function startServer(
   const program = join(import.meta.dirname, '../dist/cli/main.js');
   const child = spawn(process.execPath, [program, 'serve', '--catalog', catalog, '--port', '0', ...options], {
     stdio: ['ignore', 'inherit', 'pipe'],
+    // As `deploy/` starts it: glibc keeps what threads freed, in a heap for each.
+    env: { ...process.env, MALLOC_ARENA_MAX: process.env.MALLOC_ARENA_MAX ?? '2' },
   });
   return await new Promise((resolve, reject) => {
     let said = '';
