@@ -79,12 +79,14 @@ export async function runChaos(
   const violations: string[] = [];
   let [acknowledged, interrupted, early, most, end, slowestCheckMs] = [0, 0, 0, 0, 0, 0];
   let round = 0;
+  let turn = random.integer(workload.writes);
   try {
     await mkdir(folder, { recursive: true });
     await workload.prepare(folder);
     for (; round < rounds; round++) {
-      // A third while the files are being opened, where what an earlier kill left is put in order.
-      const writes = round % 3 === 0 ? 0 : 1 + random.integer(workload.writes);
+      // A third while the files are being opened, where what an earlier kill left is put in order; the others in each write in
+      // turn, so that some writes are surely done before.
+      const writes = round % 3 === 0 ? 0 : 1 + (turn++ % workload.writes);
       const output = await runAndKill([program, kind, folder, String(seed), String(round)], writes, random);
       if (output.failure !== undefined)
         violations.push(`round ${round}: the process ended: ${output.failure}`);
