@@ -9,7 +9,8 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import { stopwatch } from '../util/index.js';
 import type { Server, ServerContext } from './context.js';
-import { HttpError, PROBLEM_TYPE, problemOf } from './errors.js';
+import { PROBLEM_TYPE, problemOf, tooBusy } from './errors.js';
+import { bodyBytes } from './shedding.js';
 
 /**
  * Puts the checks before the framework's own handling of requests.
@@ -104,10 +105,16 @@ const SIMILAR_ROUTE = '/v1/pictures/:id/similar';
 
 interface Refusal {
   readonly body: Buffer;
+  readonly headers: Readonly<Record<string, string>>;
 }
-const refusalOf = (detail: string): Refusal => ({
-  body: Buffer.from(JSON.stringify(problemOf(new HttpError('too-busy', `${detail}. Try again`)))),
-});
+const refusalOf = (detail: string): Refusal => {
+  const error = tooBusy(detail);
+  const body = Buffer.from(JSON.stringify(problemOf(error)));
+  return {
+    body,
+    headers: { ...error.headers, 'content-type': PROBLEM_TYPE, 'content-length': String(body.length) },
+  };
+};
 const SEARCHES = refusalOf('as many searches are under way as are answered quickly');
 const TOO_MANY = refusalOf('too many requests are under way');
 const BEHIND = refusalOf('the server lags behind');
@@ -115,16 +122,14 @@ const BEHIND = refusalOf('the server lags behind');
 function refuse(
   request: IncomingMessage,
   response: ServerResponse,
-  { body }: Refusal,
+  { body, headers: own }: Refusal,
   headers: Readonly<Record<string, string>>,
 ): void {
-  const length = Number(request.headers['content-length'] ?? 0);
-  const isShort = request.headers['transfer-encoding'] === undefined && length <= SHORT_BODY;
+  const length = bodyBytes(request.headers, Number.POSITIVE_INFINITY);
+  const isShort = length <= SHORT_BODY;
   response.writeHead(503, {
     ...headers,
-    'content-type': PROBLEM_TYPE,
-    'content-length': body.length,
-    'retry-after': '2',
+    ...own,
     ...(isShort ? {} : { connection: 'close' }),
   });
   if (isShort || request.complete) {

@@ -70,6 +70,11 @@ export class HttpError extends Error {
   }
 }
 
+/** A refusal of what may be done in a moment. @param what is the matter */
+export function tooBusy(what: string): HttpError {
+  return new HttpError('too-busy', `${what}. Try again`, { headers: { 'retry-after': '2' } });
+}
+
 /** The media type of a problem. */
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 

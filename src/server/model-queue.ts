@@ -9,7 +9,7 @@
  */
 import pLimit, { type LimitFunction } from 'p-limit';
 import { stopwatch } from '../util/index.js';
-import { HttpError } from './errors.js';
+import { tooBusy } from './errors.js';
 
 export class ModelQueue {
   readonly #limit: LimitFunction;
@@ -59,9 +59,7 @@ export class ModelQueue {
     const waiting = this.isOverloaded ? Math.min(concurrency, this.#maximumWaiting) : this.#maximumWaiting;
     if (this.length < concurrency + waiting) return;
     this.#refused++;
-    throw new HttpError('too-busy', `${this.length} pictures are waiting ${this.#what}. Try again`, {
-      headers: { 'retry-after': '2' },
-    });
+    throw tooBusy(`${this.length} pictures are waiting ${this.#what}`);
   }
 
   /**

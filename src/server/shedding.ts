@@ -12,7 +12,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { stopwatch } from '../util/index.js';
 import { operationOf } from './access/scopes.js';
 import type { Server, ServerContext } from './context.js';
-import { HttpError } from './errors.js';
+import { HttpError, tooBusy } from './errors.js';
 
 /** How many requests may be under way, by how long they take. */
 export class Admission {
@@ -72,7 +72,7 @@ export class Admission {
    * @throws HttpError `too-busy`
    */
   enter(kind = ''): (milliseconds: number | undefined) => void {
-    if (this.refuses()) throw busy(`${this.#underWay} requests are under way`);
+    if (this.refuses()) throw tooBusy(`${this.#underWay} requests are under way`);
     const before = ++this.#underWay;
     let isIn = true;
     return (milliseconds) => {
@@ -114,7 +114,7 @@ export class Slots {
 
   /** @returns to be called once, when it is free again. @throws HttpError `too-busy` */
   take(): () => void {
-    if (this.#taken >= this.#maximum) throw busy(`${this.#taken} ${this.#what} are under way`);
+    if (this.#taken >= this.#maximum) throw tooBusy(`${this.#taken} ${this.#what} are under way`);
     this.#taken++;
     return () => {
       this.#taken--;
@@ -149,7 +149,7 @@ export class HeldBytes {
     if (share === undefined) throw new Error('internal: the bytes are of no request');
     if (share.isOver) throw new HttpError('client-closed', 'the request is over');
     if (this.#held > 0 && this.#held + bytes > this.#maximum)
-      throw busy('too many bytes of requests are being read');
+      throw tooBusy('too many bytes of requests are being read');
     this.#held += bytes;
     share.bytes += bytes;
   }
@@ -184,9 +184,15 @@ export function shedEarly(server: Server, context: ServerContext): void {
   );
 }
 
+/** Bytes of a body, by the head of its request. @param unknown of one that does not say its length */
+export function bodyBytes(headers: Readonly<Record<string, unknown>>, unknown: number): number {
+  if (headers['transfer-encoding'] !== undefined) return unknown;
+  const length = Number(headers['content-length'] ?? 0);
+  return Number.isSafeInteger(length) && length > 0 ? length : 0;
+}
+
 // --- internal ---
 
-const RETRY = { 'retry-after': '2' };
 const LEAST = 2;
 /** Requests that may come together, however long each takes. */
 const BURST = 8;
@@ -244,15 +250,4 @@ class Stay {
     this.#leave?.(outcome === 'done' && this.#clock !== undefined ? this.#clock() * 1000 : undefined);
     this.#leave = undefined;
   }
-}
-
-/** @param unknown bytes of a body that does not say its length */
-function bodyBytes(headers: Readonly<Record<string, unknown>>, unknown: number): number {
-  if (headers['transfer-encoding'] !== undefined) return unknown;
-  const length = Number(headers['content-length'] ?? 0);
-  return Number.isSafeInteger(length) && length > 0 ? length : 0;
-}
-
-function busy(what: string): HttpError {
-  return new HttpError('too-busy', `${what}. Try again`, { headers: RETRY });
 }
