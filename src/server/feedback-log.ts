@@ -49,22 +49,19 @@ export class FeedbackLog {
    * @param picture the query's, to be kept where the entry says: `pictureName` of it
    */
   async add(entry: FeedbackEntry, picture?: Uint8Array): Promise<void> {
-    await this.#append(
-      entry,
-      async () => {
-        this.#entries.delete(entry.key);
-        this.#entries.set(entry.key, entry);
-      },
-      async () => {
-        if (picture !== undefined) await writeFileAtomic(join(this.#directory, entry.query.path), picture);
-      },
-    );
+    await this.#inTurn(async () => {
+      if (picture !== undefined) await writeFileAtomic(join(this.#directory, entry.query.path), picture);
+      await this.#append(entry);
+      this.#entries.delete(entry.key);
+      this.#entries.set(entry.key, entry);
+    });
   }
 
   /** Takes an entry back, and with it the picture that was kept for it alone. @returns whether there was one. */
   async delete(key: string, at: string): Promise<boolean> {
     if (!this.#entries.has(key)) return false;
-    await this.#append({ key, deleted: true, at }, async () => {
+    await this.#inTurn(async () => {
+      await this.#append({ key, deleted: true, at });
       const path = this.#entries.get(key)?.query.path;
       this.#entries.delete(key);
       // Another server may have kept the same picture for an entry that is not known here.
@@ -110,22 +107,22 @@ export class FeedbackLog {
     return [...entries.values()].some(({ query }) => query.path === path);
   }
 
-  #append(line: object, apply: () => Promise<void>, prepare = async () => {}): Promise<void> {
-    const done = this.#lastWrite.then(async () => {
-      await prepare();
-      let handle: FileHandle | undefined;
-      try {
-        handle = await open(join(this.#directory, FEEDBACK_FILE), 'a');
-        const start = this.#endsInLine ? '' : '\n';
-        this.#endsInLine = false;
-        await handle.appendFile(`${start}${JSON.stringify(line)}\n`);
-        this.#endsInLine = true;
-        await handle.sync();
-      } finally {
-        await handle?.close();
-      }
-      await apply();
-    });
+  async #append(line: object): Promise<void> {
+    let handle: FileHandle | undefined;
+    try {
+      handle = await open(join(this.#directory, FEEDBACK_FILE), 'a');
+      const start = this.#endsInLine ? '' : '\n';
+      this.#endsInLine = false;
+      await handle.appendFile(`${start}${JSON.stringify(line)}\n`);
+      this.#endsInLine = true;
+      await handle.sync();
+    } finally {
+      await handle?.close();
+    }
+  }
+
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    const done = this.#lastWrite.then(write);
     this.#lastWrite = done.catch(() => {});
     return done;
   }
