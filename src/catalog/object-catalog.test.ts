@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect } from '@lancedb/lancedb';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type ObjectStorage, startObjectStorage } from '../../test/conformance/object-storage.js';
 import { writeTinyBundle } from '../../test/support/tiny-bundle.js';
@@ -13,7 +12,7 @@ import { LiveCatalog } from './live-catalog.js';
 import { objectCatalogs } from './object-catalog.js';
 import { indexCatalog } from './reindexing.js';
 import { removeRecords } from './removal.js';
-import { objectStorageOptions } from './stores/lancedb.js';
+import { connectObjectStorage } from './stores/lancedb.js';
 
 let storage: ObjectStorage;
 let root = '';
@@ -48,7 +47,7 @@ async function index(location: string, count = 15, model = tiny.model) {
 /** As another process would have written it. */
 async function leaseOfAnother(location: string, secondsAgo: number): Promise<void> {
   const renewedAt = new Date(Date.now() - 1000 * secondsAgo).toISOString();
-  const connection = await connect(location, { storageOptions: objectStorageOptions() });
+  const connection = await connectObjectStorage(location);
   await connection.createTable('writer', [
     { key: 'another', value: JSON.stringify({ host: 'elsewhere', pid: 7, renewedAt }) },
   ]);
@@ -89,7 +88,7 @@ it('a server follows to another model, and what was before goes when nobody can 
   const retiredAt = new Date(0).toISOString();
   await writeDescription(location, { ...description, previous: { store: old, retiredAt } });
   const tablesOf = async (store: string) => {
-    const connection = await connect(`${location}/${store}`, { storageOptions: objectStorageOptions() });
+    const connection = await connectObjectStorage(`${location}/${store}`);
     const table = await connection.openTable('pictures').catch(() => undefined);
     return table === undefined ? 0 : await table.countRows();
   };
@@ -106,7 +105,7 @@ it('has one writer: a second is refused, one that was killed is followed', async
   await leaseOfAnother(location, 10);
   const refused = await index(location).catch((error: unknown) => error);
   expect(String(refused)).toMatch(/only one process may write, and process 7 on elsewhere does/);
-  const connection = await connect(location, { storageOptions: objectStorageOptions() });
+  const connection = await connectObjectStorage(location);
   await connection.dropTable('writer');
   await leaseOfAnother(location, 200);
   expect(await index(location)).toMatchObject({ embedded: 12, total: 15 });

@@ -11,10 +11,10 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Connection, connect } from '@lancedb/lancedb';
+import type { Connection } from '@lancedb/lancedb';
 import { DataError, errorMessage, millisecondsSince, presentTime } from '../util/index.js';
 import type { RemoteCatalogs } from './remote-catalog.js';
-import { dropLanceStore, objectStorageOptions, openIfThere, openLanceStore } from './stores/lancedb.js';
+import { connectObjectStorage, dropLanceStore, openIfThere, openLanceStore } from './stores/lancedb.js';
 import { objectLocation } from './stores/object-url.js';
 
 export const objectCatalogs: RemoteCatalogs = {
@@ -88,10 +88,7 @@ async function connected<T>(location: string, action: (connection: Connection) =
   const address = objectLocation(location);
   let connection: Connection | undefined;
   try {
-    connection = await connect(address, {
-      readConsistencyInterval: 0,
-      storageOptions: objectStorageOptions(),
-    });
+    connection = await connectObjectStorage(address);
     return await action(connection);
   } catch (error) {
     if (error instanceof DataError) throw error;

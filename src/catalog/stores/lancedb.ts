@@ -122,20 +122,14 @@ export async function syncNewFiles(folder: string, synced: Set<string>): Promise
   return added;
 }
 
-/** How object storage is reached. Credentials, region and endpoint LanceDB takes from the `AWS_*` variables itself. */
-export function objectStorageOptions(): Record<string, string> {
-  const endpoint = process.env.AWS_ENDPOINT_URL;
-  const region = process.env.AWS_REGION ?? process.env.AWS_DEFAULT_REGION;
-  return {
-    ...(endpoint?.startsWith('http://') ? { allow_http: 'true' } : {}),
-    // Of another's storage nobody asks for a region, and LanceDB would ask the bucket for it.
-    ...(endpoint !== undefined && region === undefined ? { region: 'us-east-1' } : {}),
-  };
+/** A connection to object storage of which each read asks for the newest version. */
+export async function connectObjectStorage(address: string): Promise<Connection> {
+  return await connect(address, { readConsistencyInterval: 0, storageOptions: objectStorageOptions() });
 }
 
 /** Removes a store of object storage, whole. */
 export async function dropLanceStore(address: string): Promise<void> {
-  const connection = await connect(address, { storageOptions: objectStorageOptions() });
+  const connection = await connectObjectStorage(address);
   try {
     const table = await openIfThere(connection, TABLE);
     table?.close();
@@ -155,15 +149,23 @@ export async function openIfThere(connection: Connection, name: string): Promise
 
 // --- internal ---
 
+/** How object storage is reached. Credentials, region and endpoint LanceDB takes from the `AWS_*` variables itself. */
+function objectStorageOptions(): Record<string, string> {
+  const endpoint = process.env.AWS_ENDPOINT_URL;
+  const region = process.env.AWS_REGION ?? process.env.AWS_DEFAULT_REGION;
+  return {
+    ...(endpoint?.startsWith('http://') ? { allow_http: 'true' } : {}),
+    // Of another's storage nobody asks for a region, and LanceDB would ask the bucket for it.
+    ...(endpoint !== undefined && region === undefined ? { region: 'us-east-1' } : {}),
+  };
+}
+
 async function openInObjectStorage(
   address: string,
   shape: StoreShape,
   options: LanceOptions,
 ): Promise<IndexableStore> {
-  const connection = await connect(address, {
-    readConsistencyInterval: 0,
-    storageOptions: objectStorageOptions(),
-  });
+  const connection = await connectObjectStorage(address);
   const table =
     (await openIfThere(connection, TABLE)) ?? (await connection.createEmptyTable(TABLE, arrowSchema(shape)));
   await checkShape(address, table, shape);
