@@ -30,9 +30,9 @@ import {
   writeJson,
 } from '../util/index.js';
 import {
-  BASE_COLUMNS,
   type Catalog,
   hasCatalog,
+  isBaseColumn,
   openCatalogForIndexing,
   readDescription,
   type WaitOptions,
@@ -86,9 +86,7 @@ export async function exportCatalog(
     throw new StorageError(error, { file: target, what: 'export:' });
   });
   const { store, description, layout } = catalog;
-  const attributes = description.columns.filter(
-    (name) => !(BASE_COLUMNS as readonly string[]).includes(name),
-  );
+  const attributes = description.columns.filter((name) => !isBaseColumn(name));
   const columns = ['path', 'item_id', 'split', 'source', 'source_group', ...BOX_COLUMNS, ...attributes];
   const missing: string[] = [];
   let count = 0;

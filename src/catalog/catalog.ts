@@ -40,6 +40,11 @@ import { openLanceStore } from './stores/lancedb.js';
 /** The columns that every catalogue has before the attributes. */
 export const BASE_COLUMNS = ['path', 'item_id', 'split', 'source', 'source_group', 'content_hash'] as const;
 
+/** Whether a column is one of these, and no attribute. */
+export function isBaseColumn(name: string): boolean {
+  return (BASE_COLUMNS as readonly string[]).includes(name);
+}
+
 /** The file that makes a folder a catalogue, and the name of its copy in the folder of a store. */
 export const CATALOG_FILE = 'catalog.json';
 
@@ -200,7 +205,7 @@ export async function openCatalogForIndexing(
   const isSameModel = existing?.model.vectorHash === vectorHash;
   const columns = isSameModel ? existing.columns : [...BASE_COLUMNS, ...options.attributes];
   for (const name of options.attributes) {
-    if ((BASE_COLUMNS as readonly string[]).includes(name))
+    if (isBaseColumn(name))
       throw new DataError(
         `an attribute must not be called '${name}': the catalogue keeps that column itself`,
       );

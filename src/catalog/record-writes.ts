@@ -9,7 +9,7 @@ import type { Embedder } from '../bundle/index.js';
 import { readPictureBytes } from '../data/index.js';
 import { storedVectors } from '../granularity/index.js';
 import { DataError, errorMessage } from '../util/index.js';
-import { BASE_COLUMNS, type Catalog } from './catalog.js';
+import { type Catalog, isBaseColumn } from './catalog.js';
 import { boxOfId } from './picture-entries.js';
 import { isKept, keepPicture, keptPicture, removeKept } from './picture-files.js';
 import type { StoredRecord } from './store.js';
@@ -209,7 +209,7 @@ function checkAttributes(
   { description }: Catalog,
   attributes: Readonly<Record<string, readonly string[]>>,
 ): void {
-  const own = description.columns.filter((name) => !(BASE_COLUMNS as readonly string[]).includes(name));
+  const own = description.columns.filter((name) => !isBaseColumn(name));
   for (const [name, values] of Object.entries(attributes)) {
     if (!own.includes(name))
       throw new DataError(`there is no attribute '${name}'. The catalogue has: ${own.join(', ')}`);

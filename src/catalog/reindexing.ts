@@ -10,10 +10,10 @@ import type { Embedder } from '../bundle/index.js';
 import type { ManifestRow } from '../data/index.js';
 import { DataError, type LockHolder, type StartProgress, sha256, silentProgress } from '../util/index.js';
 import {
-  BASE_COLUMNS,
   type Catalog,
   type CatalogDescription,
   hasCatalog,
+  isBaseColumn,
   movedMeanwhile,
   openCatalogForIndexing,
   openDescribed,
@@ -182,7 +182,7 @@ function columnsFor(
   before: CatalogDescription | undefined,
   isOther: boolean,
 ): { attributes: string[]; numericAttributes: string[] } {
-  const own = (before?.columns ?? []).filter((name) => !(BASE_COLUMNS as readonly string[]).includes(name));
+  const own = (before?.columns ?? []).filter((name) => !isBaseColumn(name));
   const given = data?.attributes ?? [];
   const kept = data === undefined || (isOther && !prune) ? own.filter((name) => !given.includes(name)) : [];
   const numericGiven = findNumericColumns(

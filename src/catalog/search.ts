@@ -8,7 +8,7 @@ import type { Embedder, PictureSource } from '../bundle/index.js';
 import { type LevelName, partScores, weightsAt } from '../granularity/index.js';
 import { DataError, stopwatch } from '../util/index.js';
 import { attributeDirections } from './attribute-directions.js';
-import { BASE_COLUMNS, type Catalog } from './catalog.js';
+import { type Catalog, isBaseColumn } from './catalog.js';
 import {
   Certainty,
   checkMinimumProbability,
@@ -257,9 +257,7 @@ function toHit(
     ...(probabilities === undefined ? {} : { probabilities, level: likelyLevel(probabilities) }),
     parts: partScores(layout, query, record.vector),
     attributes: Object.fromEntries(
-      Object.entries(fields).filter(
-        ([name, values]) => values.length > 0 && !(BASE_COLUMNS as readonly string[]).includes(name),
-      ),
+      Object.entries(fields).filter(([name, values]) => values.length > 0 && !isBaseColumn(name)),
     ),
     variants: place.variants,
   };

@@ -1,7 +1,7 @@
 /** What a catalogue holds, in numbers: one function for the command line and for the API. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BASE_COLUMNS, type Catalog } from './catalog.js';
+import { type Catalog, isBaseColumn } from './catalog.js';
 import { mapVersion } from './catalog-map.js';
 import { PICTURES_FOLDER } from './picture-files.js';
 import { isRemote } from './remote-catalog.js';
@@ -48,10 +48,7 @@ export async function catalogStatistics({
   layout,
   store,
 }: Catalog): Promise<CatalogStatistics> {
-  const names = [
-    ...description.columns.filter((column) => !(BASE_COLUMNS as readonly string[]).includes(column)),
-    'source',
-  ];
+  const names = [...description.columns.filter((column) => !isBaseColumn(column)), 'source'];
   const [pictures, counts, unknown, { own, kept }, map] = await Promise.all([
     store.count(),
     store.facets([...names, 'item_id']),

@@ -1,8 +1,8 @@
 /** Records of the store as the wire shows them. */
 import { sourceParts } from '../bundle/index.js';
 import {
-  BASE_COLUMNS,
   type Filter,
+  isBaseColumn,
   literalsOf,
   recordPicture,
   type StoredRecord,
@@ -23,7 +23,7 @@ export function toPicture(record: Pick<StoredRecord, 'id' | 'fields'>): Picture 
     ...(source === undefined ? {} : { source }),
     attributes: Object.fromEntries(
       Object.entries(fields)
-        .filter(([name, values]) => values.length > 0 && !(BASE_COLUMNS as readonly string[]).includes(name))
+        .filter(([name, values]) => values.length > 0 && !isBaseColumn(name))
         .map(([name, values]) => [name, [...values]]),
     ),
   };
@@ -46,7 +46,7 @@ export function pictureFile(record: Pick<StoredRecord, 'id' | 'fields'>): { path
 
 /** Whether clients may know a column. Where files lie, what they hash to and how they were split is the server's own business. */
 export function isPublicColumn(name: string): boolean {
-  return !(BASE_COLUMNS as readonly string[]).includes(name) || name === 'item_id' || name === 'source';
+  return !isBaseColumn(name) || name === 'item_id' || name === 'source';
 }
 
 /**
@@ -59,9 +59,8 @@ export function requireColumns(context: RequestContext, names: readonly string[]
 
 /** Columns that a write may name as attributes: none of the catalogue's own. @throws HttpError `unknown-column` */
 export function requireAttributes({ catalog }: RequestContext, names: readonly string[]): void {
-  const own: readonly string[] = BASE_COLUMNS;
   requireAmong(
-    catalog.description.columns.filter((column) => !own.includes(column)),
+    catalog.description.columns.filter((column) => !isBaseColumn(column)),
     names,
   );
 }

@@ -280,7 +280,11 @@ export class EmbeddingJobs {
     }
     try {
       const report = await indexEntries({
-        ...{ embedder, store, entries, signal, flush: false },
+        embedder,
+        store,
+        entries,
+        signal,
+        flush: false,
         write: (change) => whileWriting(this.#location, change),
       });
       await this.#leaveOut(report.failures);

@@ -2,9 +2,9 @@
 import CliTable from 'cli-table3';
 import { Command } from 'commander';
 import {
-  BASE_COLUMNS,
   FILTER_HELP,
   type Filter,
+  isBaseColumn,
   openCatalog,
   parseFilter,
   type StoredRecord,
@@ -64,7 +64,7 @@ async function run(options: Options): Promise<void> {
 }
 
 function table(columns: readonly string[], records: readonly StoredRecord[]): string {
-  const own = columns.filter((name) => !(BASE_COLUMNS as readonly string[]).includes(name));
+  const own = columns.filter((name) => !isBaseColumn(name));
   const shown = ['item_id', 'source', ...own].filter((name) =>
     records.some(({ fields }) => (fields[name]?.length ?? 0) > 0),
   );

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import { BASE_COLUMNS } from '../../catalog/index.js';
+import { isBaseColumn } from '../../catalog/index.js';
 import type { RequestContext, Server, ServerContext } from '../context.js';
 import { type BulkResult, bulkOperation } from '../contract.js';
 import { HttpError } from '../errors.js';
@@ -147,8 +147,7 @@ function readStep(
   }
   const attributes = 'delete' in operation ? {} : (operation.attributes ?? {});
   const unknown = Object.keys(attributes).find(
-    (name) =>
-      !catalog.description.columns.includes(name) || (BASE_COLUMNS as readonly string[]).includes(name),
+    (name) => !catalog.description.columns.includes(name) || isBaseColumn(name),
   );
   if (unknown !== undefined) return fail(`there is no column '${unknown.slice(0, 100)}'`, id);
   return { line, operation };
