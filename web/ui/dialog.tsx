@@ -1,6 +1,7 @@
 /** A modal dialog of the browser's own: it keeps the focus inside, gives it back, and closes on Escape. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
+import { focusedBeside } from './focus.js';
 import { Icon } from './icon.js';
 import { useTexts } from './texts.js';
 
@@ -18,12 +19,11 @@ export function Dialog({ title, onClose, children, kind = 'small', tools }: Prop
   const element = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const dialog = element.current;
-    // In a shadow tree the document knows only its host.
-    const root = dialog?.getRootNode();
-    const before = (root instanceof ShadowRoot ? root : document).activeElement;
-    if (dialog !== null && !dialog.open) dialog.showModal();
+    if (dialog === null) return;
+    const before = focusedBeside(dialog);
+    if (!dialog.open) dialog.showModal();
     return () => {
-      if (dialog?.open) dialog.close();
+      if (dialog.open) dialog.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
     };
   }, []);

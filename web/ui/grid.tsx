@@ -1,6 +1,7 @@
 /** A grid of pictures that is walked with the arrow keys. */
 import type { ComponentChildren } from 'preact';
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { focusedBeside } from './focus.js';
 import { slide } from './slide.js';
 
 /** What of a tile takes the focus. */
@@ -49,11 +50,10 @@ export function Grid({ label, isBusy, order, children }: Props) {
 
 // --- internal ---
 
-/** The element of the list that has the focus, in a shadow tree too. */
+/** The element of the list that has the focus. */
 function focusWithin(list: HTMLElement | null): HTMLElement | undefined {
   if (list === null) return undefined;
-  const root = list.getRootNode();
-  const element = (root instanceof ShadowRoot ? root : document).activeElement;
+  const element = focusedBeside(list);
   return element instanceof HTMLElement && list.contains(element) ? element : undefined;
 }
 
