@@ -5,11 +5,11 @@
  * Run: `npm run build && npx tsx bench/embed-workers.ts --model runs/demo/model --data runs/demo/data/manifest.csv
  *   [--split test] [--rounds 2] [--url postgres://user@host/database]`.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { databaseAt } from './support/database.js';
 
 const { values } = parseArgs({
   options: {
@@ -24,8 +24,8 @@ const { model, data, split } = values;
 if (model === undefined || data === undefined) throw new Error('--model and --data are required');
 const main = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
 
-let server: ChildProcess | undefined;
-const url = values.url ?? (await startServer());
+const server = await databaseAt(values.url);
+const { url } = server;
 const times: Record<1 | 2, number[]> = { 1: [], 2: [] };
 const processor: Record<1 | 2, number> = { 1: 0, 2: 0 };
 for (let round = 0; round < Number(values.rounds); round++)
@@ -48,7 +48,7 @@ for (let round = 0; round < Number(values.rounds); round++)
 const total = (n: 1 | 2) => times[n].reduce((sum, time) => sum + time, 0);
 console.log(`two workers are ${(total(1) / total(2)).toFixed(2)} times as fast as one`);
 console.log(`and take ${(processor[2] / processor[1]).toFixed(2)} times its processor time`);
-server?.stdin?.end();
+server.stop();
 
 /** What it said, and the processor time that it took (by the shell's `times`, of its children). */
 async function run(...args: string[]): Promise<{ text: string; seconds: number }> {
@@ -71,12 +71,4 @@ async function run(...args: string[]): Promise<{ text: string; seconds: number }
     0,
   );
   return { text, seconds };
-}
-
-async function startServer(): Promise<string> {
-  server = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, 'postgres-server.ts')], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const [line] = await once(createInterface({ input: server.stdout as NodeJS.ReadableStream }), 'line');
-  return String(line);
 }

@@ -17,7 +17,7 @@ export interface LoadOrder {
 }
 
 export interface LoadResult {
-  /** Milliseconds, ascending. */
+  /** Milliseconds. */
   readonly accepted: readonly number[];
   readonly refused: readonly number[];
   /** Of the refused, those that said when to try again. */
@@ -78,8 +78,6 @@ if (process.argv[1] === import.meta.filename) {
     },
   });
   const { user, system } = process.cpuUsage(began);
-  accepted.sort((a, b) => a - b);
-  refused.sort((a, b) => a - b);
   const result: LoadResult = {
     accepted,
     refused,

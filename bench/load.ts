@@ -18,6 +18,7 @@ import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import { type LoadOrder, type LoadResult, readBodies } from './load-client.js';
 import { memoryOf, startServer } from './server-process.js';
+import { quantile } from './support/times.js';
 
 const { values } = parseArgs({
   options: {
@@ -126,11 +127,6 @@ async function measure(
   };
 }
 
-/** @param of ascending */
-function quantile(of: readonly number[], q: number): number {
-  return of[Math.min(of.length - 1, Math.floor(q * of.length))] ?? Number.NaN;
-}
-
 async function asFastAsItCan(connections: number, seconds: number): Promise<LoadResult> {
   const [accepted, refused]: [number[], number[]] = [[], []];
   let failed = 0;
@@ -161,8 +157,6 @@ async function asFastAsItCan(connections: number, seconds: number): Promise<Load
       else failed++;
     });
   });
-  accepted.sort((a, b) => a - b);
-  refused.sort((a, b) => a - b);
   const connectionsMade = { connections, lagP99: Number.NaN, cores: Number.NaN };
   return {
     accepted,

@@ -21,7 +21,7 @@ import { launchChromium } from '../test/support/chromium.js';
 import { servePage } from '../test/support/served-page.js';
 import { tinyBundle } from '../test/support/tiny-bundle.js';
 import { BENCH_LAYOUT, BENCH_SCHEMA, benchRecords } from './stored-vectors.js';
-import { quantile } from './support/times.js';
+import { quantileText } from './support/times.js';
 
 const { values } = parseArgs({
   options: {
@@ -88,8 +88,8 @@ async function measureStart(browser: Browser): Promise<void> {
     shift = Math.max(shift, await layoutShift(page));
     await page.context().close();
   }
-  results['first paint, ms'] = quantile(paints, 0.5);
-  results['first pictures, ms'] = quantile(useful, 0.5);
+  results['first paint, ms'] = quantileText(paints, 0.5);
+  results['first pictures, ms'] = quantileText(useful, 0.5);
   results['layout shift, start'] = shift.toFixed(4);
 }
 
@@ -126,8 +126,8 @@ async function measureSlider(browser: Browser): Promise<void> {
     slider.dispatchEvent(new Event('change', { bubbles: true }));
     return times;
   }, changes);
-  results['slider to new ranking, ms p50'] = quantile(times, 0.5);
-  results['slider to new ranking, ms p95'] = quantile(times, 0.95);
+  results['slider to new ranking, ms p50'] = quantileText(times, 0.5);
+  results['slider to new ranking, ms p95'] = quantileText(times, 0.95);
   results['of it processor of the page, ms'] = (((await taskSeconds(cdp)) - work) * 1000) / changes;
 
   await page.waitForTimeout(500);
@@ -236,7 +236,7 @@ async function frames(page: Page, cdp: CDPSession, name: string, move: () => Pro
   });
   const gaps = stamps.slice(1).map((stamp, i) => stamp - stamps[i]!);
   results[`frames, ${name}: per second`] = ((1000 * gaps.length) / (stamps.at(-1)! - stamps[0]!)).toFixed(1);
-  results[`frames, ${name}: interval p95, ms`] = quantile(gaps, 0.95);
+  results[`frames, ${name}: interval p95, ms`] = quantileText(gaps, 0.95);
   results[`frames, ${name}: processor of the page a frame, ms`] = ((spent * 1000) / gaps.length).toFixed(1);
 }
 

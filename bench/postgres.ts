@@ -5,15 +5,15 @@
  * Run: `npx tsx bench/postgres.ts [--pictures 5000] [--queries 40] [--k 50] [--url postgres://user@host/database]`.
  * Without a URL the server is PGlite (PostgreSQL in WebAssembly, one connection at a time), in a process of its own.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { Pool } from 'pg';
+import { median } from 'simple-statistics';
 import type { Filter } from '../src/catalog/filter.js';
 import { openPostgresStore } from '../src/catalog/stores/postgres.js';
 import { filterCondition, vectorText } from '../src/catalog/stores/postgres-sql.js';
 import { BENCH_COLUMNS, BENCH_LAYOUT, BENCH_NUMERIC, benchRecords } from './stored-vectors.js';
+import { databaseAt } from './support/database.js';
+import { milliseconds } from './support/times.js';
 
 const { values } = parseArgs({
   options: {
@@ -31,8 +31,8 @@ const FILTERS: readonly { name: string; filter: Filter }[] = [
 ];
 const shape = { dimension: BENCH_LAYOUT.size, columns: BENCH_COLUMNS, numericColumns: BENCH_NUMERIC };
 
-let server: ChildProcess | undefined;
-const url = values.url ?? (await startServer());
+const server = await databaseAt(values.url);
+const { url } = server;
 const pool = new Pool({
   connectionString: url,
   max: 1,
@@ -103,7 +103,7 @@ for (const precision of ['single', 'half'] as const) {
   }
 }
 await pool.end();
-server?.stdin?.end();
+server.stop();
 
 async function bareQuery(
   table: string,
@@ -133,24 +133,6 @@ async function bytesOf(table: string): Promise<{ table: number; indexes: number 
     [table],
   );
   return { table: Number(rows[0]?.table), indexes: Number(rows[0]?.indexes) };
-}
-
-async function startServer(): Promise<string> {
-  server = spawn(process.execPath, ['--import', 'tsx', `${import.meta.dirname}/postgres-server.ts`], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const [line] = await once(createInterface({ input: server.stdout as NodeJS.ReadableStream }), 'line');
-  return String(line);
-}
-
-async function milliseconds<T>(action: () => Promise<T>): Promise<{ ms: number; result: T }> {
-  const start = performance.now();
-  const result = await action();
-  return { ms: performance.now() - start, result };
-}
-
-function median(times: readonly number[]): number {
-  return [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN;
 }
 
 function each(bytes: number): string {

@@ -19,7 +19,7 @@ import {
   BENCH_NUMERIC,
   benchRecords,
 } from './stored-vectors.js';
-import { milliseconds, quantile } from './support/times.js';
+import { milliseconds, quantileText } from './support/times.js';
 
 const { values } = parseArgs({
   options: {
@@ -84,10 +84,10 @@ for (const { name, filter } of FILTERS)
     const cells = [
       name,
       granularity,
-      quantile(alone, 0.5),
-      quantile(alone, 0.99),
-      quantile(beside.search, 0.5),
-      quantile(beside.bare, 0.5),
+      quantileText(alone, 0.5),
+      quantileText(alone, 0.99),
+      quantileText(beside.search, 0.5),
+      quantileText(beside.bare, 0.5),
       (found / wanted).toFixed(4),
     ];
     console.log(`| ${cells.join(' | ')} |`);

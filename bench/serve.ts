@@ -13,7 +13,7 @@ import { decodePixels } from '../src/bundle/embedder.js';
 import { LiveCatalog, type StoredRecord } from '../src/catalog/index.js';
 import { buildServer } from '../src/server/index.js';
 import { Random } from '../src/util/index.js';
-import { milliseconds, quantile } from './support/times.js';
+import { milliseconds, quantileText } from './support/times.js';
 
 const { values } = parseArgs({
   options: {
@@ -72,7 +72,7 @@ console.log(
 );
 console.log('| | p50 | p99 |\n|---|---|---|');
 for (const [name, of] of Object.entries(times))
-  console.log(`| ${name} | ${quantile(of, 0.5)} | ${quantile(of, 0.99)} |`);
+  console.log(`| ${name} | ${quantileText(of, 0.5)} | ${quantileText(of, 0.99)} |`);
 await server.close();
 await live.close();
 await rm(root, { recursive: true, force: true });

@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util';
 import { linearRegression } from 'simple-statistics';
 import { type Answer, openLoop, type PreparedRequest, prepareRequest } from './open-loop.js';
 import { memoryOf, startServer } from './server-process.js';
+import { quantile } from './support/times.js';
 
 const { values } = parseArgs({
   options: {
@@ -94,8 +95,7 @@ try {
   const rows = byMinute.map((answers, minute) => {
     const of = answers
       .filter(({ kind, status }) => (kind === 'upload' || kind === 'id') && status === 200)
-      .map(({ latency }) => latency)
-      .sort((a, c) => a - c);
+      .map(({ latency }) => latency);
     const at = samples.filter(([time]) => Math.floor(time) === minute).map(([, memory]) => memory);
     const mean = at.reduce((sum, memory) => sum + memory, 0) / at.length;
     return {
@@ -129,11 +129,6 @@ try {
 } finally {
   child.kill('SIGTERM');
   await rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 500 });
-}
-
-/** @param of ascending */
-function quantile(of: readonly number[], q: number): number {
-  return of[Math.min(of.length - 1, Math.floor(q * of.length))] ?? Number.NaN;
 }
 
 /** Requests a second that eight clients get answered, each of whom waits for its answers. */

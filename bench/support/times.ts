@@ -8,12 +8,17 @@ export async function milliseconds<T>(action: () => Promise<T>): Promise<{ ms: n
   return { ms: performance.now() - start, result };
 }
 
-/** @returns a quantile with one digit after the point; `NaN` of nothing */
-export function quantile(times: readonly number[], share: number): string {
+/** @returns a quantile; `NaN` of nothing */
+export function quantile(times: readonly number[], share: number): number {
   return times.length === 0
-    ? 'NaN'
+    ? Number.NaN
     : quantileSorted(
         [...times].sort((a, b) => a - b),
         share,
-      ).toFixed(1);
+      );
+}
+
+/** @returns a quantile with one digit after the point */
+export function quantileText(times: readonly number[], share: number): string {
+  return quantile(times, share).toFixed(1);
 }
