@@ -194,7 +194,7 @@ function memoryFinding(): string | Warning {
 
 async function diskFinding(folder: string): Promise<string | Warning> {
   if (isRemote(folder)) return 'the catalogue is in no folder of this machine';
-  const place = await nearestFolder(folder);
+  const place = nearestFolder(folder);
   const { bavail, blocks, bsize } = await statfs(place);
   const free = bavail * bsize;
   const text = `${gigabytes(free)} GB free of ${gigabytes(blocks * bsize)}`;
@@ -210,14 +210,10 @@ async function diskFinding(folder: string): Promise<string | Warning> {
 }
 
 /** A folder, or what there is of the way to it. */
-async function nearestFolder(folder: string): Promise<string> {
-  for (let at = resolve(folder); ; at = dirname(at)) {
-    const isThere = await access(at).then(
-      () => true,
-      () => false,
-    );
-    if (isThere || at === dirname(at)) return at;
-  }
+function nearestFolder(folder: string): string {
+  let at = resolve(folder);
+  while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
+  return at;
 }
 
 /** Who has the catalogue's locks. */
