@@ -63,7 +63,7 @@ interface Options {
 export function demoCommand(): Command {
   return new Command('demo')
     .description(
-      'the whole way on emoji: data, training, judgement, index, search, report; five to ten minutes',
+      'the whole way on emoji: data, training, judgement, index, search, report; four to twelve minutes',
     )
     .option('--directory <folder>', 'where everything goes; what is there already is used again', 'runs/demo')
     .option('--seed <number>', 'seed of everything random', nonNegativeInteger, 0)
