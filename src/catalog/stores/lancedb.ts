@@ -10,7 +10,7 @@
 import { open, readdir, rm, stat } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import { type Connection, connect, type Table } from '@lancedb/lancedb';
+import { type Connection, connect, Session, type Table } from '@lancedb/lancedb';
 import { Field, FixedSizeList, Float32, Float64, List, Schema, Utf8 } from 'apache-arrow';
 import { byCodePoint } from '../../granularity/index.js';
 import {
@@ -68,8 +68,7 @@ export async function openLanceStore(
   try {
     if (isObjectUrl(directory)) return await openInObjectStorage(directory, shape, options);
     await makeFolder(directory);
-    // 0: each read asks for the newest version, so a reader sees what a writer elsewhere has acknowledged.
-    const connection = await connect(directory, { readConsistencyInterval: 0 });
+    const connection = await connectLance(directory);
     const isThere =
       (await connection.tableNames()).includes(TABLE) &&
       !(await removeUnmade(join(directory, `${TABLE}.lance`)));
@@ -124,7 +123,7 @@ export async function syncNewFiles(folder: string, synced: Set<string>): Promise
 
 /** A connection to object storage of which each read asks for the newest version. */
 export async function connectObjectStorage(address: string): Promise<Connection> {
-  return await connect(address, { readConsistencyInterval: 0, storageOptions: objectStorageOptions() });
+  return await connectLance(address, { storageOptions: objectStorageOptions() });
 }
 
 /** Removes a store of object storage, whole. */
@@ -148,6 +147,21 @@ export async function openIfThere(connection: Connection, name: string): Promise
 }
 
 // --- internal ---
+
+/** Each read asks for the newest version, so a reader sees what a writer elsewhere has acknowledged. */
+async function connectLance(
+  address: string,
+  options: { readonly storageOptions?: Record<string, string> } = {},
+): Promise<Connection> {
+  const session = new Session(null, BigInt(METADATA_CACHE_BYTES));
+  return await connect(address, { readConsistencyInterval: 0, session, ...options });
+}
+
+/**
+ * What Lance keeps of tables' descriptions. Each write makes a new one, of 100 kB for thirty columns, and Lance's own bound
+ * of 1 GB let a server that is written to grow for a day.
+ */
+const METADATA_CACHE_BYTES = 64_000_000;
 
 /** How object storage is reached. Credentials, region and endpoint LanceDB takes from the `AWS_*` variables itself. */
 function objectStorageOptions(): Record<string, string> {
