@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tinyBundle, writeTinyBundle } from '../../test/support/tiny-bundle.js';
 import { sha256 } from '../util/index.js';
-import { readBundle, replaceCalibration, writeBundle } from './bundle.js';
+import { addVariant, readBundle, replaceCalibration, writeBundle } from './bundle.js';
 import { parsePreprocessing, preprocessorConfig } from './format.js';
 
 let root = '';
@@ -20,6 +20,8 @@ const editCard = async (directory: string, edit: (card: Record<string, unknown>)
   const card = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
   await writeFile(file, JSON.stringify(edit(card)));
 };
+
+const record = { notes: [], cosineDifference: { largest: 0, mean: 0, pictures: 1 }, measuredOn: 'nothing' };
 
 describe('writeBundle and readBundle', () => {
   it('give back what was written, in the files of a transformers.js folder', async () => {
@@ -112,6 +114,33 @@ describe('writeBundle and readBundle', () => {
     expect((await readBundle(directory)).card.dimension).toBe(12);
     await writeTinyBundle(folder, { offset: -0.3 });
     expect(await readdir(folder)).toEqual(['model']);
+  });
+
+  it('changes at the same moment are made one after the other, and none undoes another', async () => {
+    const folder = await fresh();
+    const directory = await writeTinyBundle(folder);
+    const { modelHash } = await readBundle(directory);
+    const calibration = { levels: [null, null] };
+    await Promise.all([
+      addVariant(directory, 'fp16', Uint8Array.of(1), record),
+      replaceCalibration(directory, calibration, { modelHash }),
+      addVariant(directory, 'int8', Uint8Array.of(2), record),
+    ]);
+    const { card, variants } = await readBundle(directory);
+    expect([card.calibration, Object.keys(variants).sort()]).toEqual([calibration, ['fp16', 'int8']]);
+    expect(await readdir(folder)).toEqual(['model']);
+  });
+
+  it('what was made for another model is refused', async () => {
+    const folder = await fresh();
+    const { modelHash } = await readBundle(await writeTinyBundle(folder));
+    const directory = await writeTinyBundle(folder, { offset: -0.3 });
+    for (const change of [
+      () => addVariant(directory, 'fp16', Uint8Array.of(1), record, { modelHash }),
+      () => replaceCalibration(directory, { levels: [null, null] }, { modelHash }),
+    ])
+      await expect(change()).rejects.toThrow(/model: the bundle got another model meanwhile\. Run /);
+    expect((await readBundle(directory)).variants).toEqual({});
   });
 
   it('refuse to replace a folder that is no bundle', async () => {

@@ -3,21 +3,24 @@
  * `config.json`, `preprocessor_config.json`) and ours (`semblance.json`).
  *
  * Written whole beside its place, synced, and renamed into it; the old one stands aside under `<name>.previous` for
- * that moment, where a reader finds it, and a writer after a crash puts it back. `semblance.json` holds the hash of
- * the model, so files of two bundles are never taken for one.
+ * that moment, where a reader finds it, and a writer after a crash puts it back. Writers take turns by the lock
+ * `.<name>.lock` beside it. `semblance.json` holds the hash of the model, so files of two bundles are never taken for one.
  */
 import { copyFile, link, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Calibration } from '../granularity/index.js';
 import { type ModelVariant, modelHeader } from '../onnx/index.js';
 import {
+  acquireLock,
   DataError,
   errorMessage,
   makeFolder,
+  PATIENCE_MS,
   readJson,
   sha256,
   sha256OfFile,
   syncFolder,
+  type WaitOptions,
   writeFileAtomic,
   writeJson,
 } from '../util/index.js';
@@ -62,12 +65,16 @@ export interface BundleContent {
 }
 
 /**
- * Writes a bundle, in place of one that is there.
+ * Writes a bundle, in place of one that is there. Of two processes that write one bundle, the second waits.
  * @returns the hash of the model.
  * @throws DataError when it cannot be written (full disk, no permission, a folder there that is no bundle); what was
  *   there stays.
  */
-export async function writeBundle(directory: string, content: BundleContent): Promise<string> {
+export async function writeBundle(
+  directory: string,
+  content: BundleContent,
+  options: WaitOptions = {},
+): Promise<string> {
   const target = resolve(directory);
   const modelHash = sha256(content.onnxModel);
   const card = {
@@ -77,7 +84,7 @@ export async function writeBundle(directory: string, content: BundleContent): Pr
     ...content.card,
   };
   parseCard(JSON.parse(JSON.stringify(card)), join(target, CARD));
-  await replaceFolder(target, async (incoming) => {
+  await replaceFolder(target, options, async (incoming) => {
     if ((await exists(target)) && !(await exists(join(target, CARD))))
       throw new DataError(`there is a folder that is no model bundle (no ${CARD}). Choose another place`, {
         file: target,
@@ -114,17 +121,20 @@ export async function readBundle(directory: string): Promise<Bundle> {
 
 /**
  * Writes a smaller variant beside a bundle's model, under the name by which transformers.js finds it (`dtype` fp16 or
- * q8), and its record into `semblance.json`. One that is there is replaced. A reader finds the bundle before or after.
- * @throws DataError when the bundle cannot be read or the files cannot be written.
+ * q8), and its record into `semblance.json`. One that is there is replaced. A reader finds the bundle before or after;
+ * of two processes that write one bundle, the second waits.
+ * @param options.modelHash of the model that it was made from
+ * @throws DataError when the bundle cannot be read, has another model by now, or the files cannot be written.
  */
 export async function addVariant(
   directory: string,
   variant: SmallerVariant,
   model: Uint8Array,
   record: Omit<VariantRecord, 'hash' | 'bytes'>,
+  options: ChangeOptions = {},
 ): Promise<VariantRecord> {
   const whole: VariantRecord = { hash: sha256(model), bytes: model.length, ...record };
-  await changeBundle(directory, async (incoming, card) => {
+  await changeBundle(directory, options, async (incoming, card) => {
     await writeFileAtomic(join(incoming, VARIANT_FILES[variant]), model);
     return { ...card, variants: { ...card.variants, [variant]: whole } };
   });
@@ -133,11 +143,23 @@ export async function addVariant(
 
 /**
  * Puts a calibration into a bundle's `semblance.json`, in place of one that is there. The model, its hash and its variants
- * stay; a reader finds the bundle before or after.
- * @throws DataError when the bundle cannot be read or written, or the calibration is of another number of levels.
+ * stay; a reader finds the bundle before or after; of two processes that write one bundle, the second waits.
+ * @param options.modelHash of the model that it was fitted on
+ * @throws DataError when the bundle cannot be read or written, has another model by now, or the calibration is of another
+ *   number of levels.
  */
-export async function replaceCalibration(directory: string, calibration: Calibration): Promise<void> {
-  await changeBundle(directory, async (_, card) => ({ ...card, calibration }));
+export async function replaceCalibration(
+  directory: string,
+  calibration: Calibration,
+  options: ChangeOptions = {},
+): Promise<void> {
+  await changeBundle(directory, options, async (_, card) => ({ ...card, calibration }));
+}
+
+/** Of a change of a bundle that is there. */
+export interface ChangeOptions extends WaitOptions {
+  /** SHA-256 of the model that the change belongs to: another is left as it is. Default: whichever is there. */
+  readonly modelHash?: string;
 }
 
 /**
@@ -170,7 +192,7 @@ const CONFIG = 'config.json';
 const PREPROCESSOR = 'preprocessor_config.json';
 const CARD = 'semblance.json';
 
-function sibling(target: string, role: 'incoming' | 'previous'): string {
+function sibling(target: string, role: 'incoming' | 'previous' | 'lock'): string {
   return join(dirname(target), `.${basename(target)}.${role}`);
 }
 
@@ -216,12 +238,18 @@ function headerOf(model: Uint8Array): CardFile['onnx'] {
 }
 
 /**
- * Makes a folder beside its place and puts it there whole.
+ * Makes a folder beside its place and puts it there whole, while no other process does.
  * @param fill writes into the folder that it is given
  * @throws DataError when that fails; what was there stays
  */
-async function replaceFolder(target: string, fill: (incoming: string) => Promise<void>): Promise<void> {
+async function replaceFolder(
+  target: string,
+  options: WaitOptions,
+  fill: (incoming: string) => Promise<void>,
+): Promise<void> {
   const [incoming, previous] = [sibling(target, 'incoming'), sibling(target, 'previous')];
+  const { signal, onWait } = options;
+  const lock = await acquireLock(sibling(target, 'lock'), { signal, onWait, tellAfterMs: PATIENCE_MS });
   try {
     await putBack(target);
     await rm(incoming, { recursive: true, force: true });
@@ -242,6 +270,8 @@ async function replaceFolder(target: string, fill: (incoming: string) => Promise
       file: target,
       cause: error,
     });
+  } finally {
+    await lock.release();
   }
 }
 
@@ -251,12 +281,15 @@ async function replaceFolder(target: string, fill: (incoming: string) => Promise
  */
 async function changeBundle(
   directory: string,
+  { modelHash, ...options }: ChangeOptions,
   change: (incoming: string, card: CardFile) => Promise<CardFile>,
 ): Promise<void> {
   const target = resolve(directory);
-  await replaceFolder(target, async (incoming) => {
+  await replaceFolder(target, options, async (incoming) => {
     const cardPath = join(target, CARD);
     const card = parseCard(await readJson(cardPath), cardPath);
+    if (modelHash !== undefined && card.modelHash !== modelHash)
+      throw new DataError('the bundle got another model meanwhile. Run the command again', { file: target });
     await linkFolder(target, incoming);
     const changed = await change(incoming, card);
     parseCard(JSON.parse(JSON.stringify(changed)), cardPath);

@@ -27,6 +27,7 @@ import {
   StorageError,
   silentProgress,
   syncFolder,
+  type WaitOptions,
   writeJson,
 } from '../util/index.js';
 import {
@@ -35,7 +36,6 @@ import {
   isBaseColumn,
   openCatalogForIndexing,
   readDescription,
-  type WaitOptions,
   whileFilling,
   whileWriting,
 } from './catalog.js';

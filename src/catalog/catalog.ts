@@ -22,8 +22,10 @@ import {
   errorMessage,
   type LockHolder,
   lockHolder,
+  PATIENCE_MS,
   presentTime,
   refuseNewerFormat,
+  type WaitOptions,
   writeJson,
 } from '../util/index.js';
 import {
@@ -177,13 +179,6 @@ export async function catalogWriters(
     filling: await lockHolder(join(directory, INDEX_LOCK)),
     writing: await lockHolder(join(directory, WRITE_LOCK)),
   };
-}
-
-/** Of work that takes its turn. */
-export interface WaitOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Told once of the process that is waited for; of a short write after two seconds. */
-  readonly onWait?: ((holder: LockHolder) => void) | undefined;
 }
 
 /**
@@ -369,8 +364,6 @@ async function asItIsNow(bundle: Bundle): Promise<Bundle> {
 const FORMAT_VERSION = 1;
 const WRITE_LOCK = join('locks', 'write.lock');
 const INDEX_LOCK = join('locks', 'index.lock');
-/** Milliseconds that a write may wait without a word. */
-const PATIENCE_MS = 2000;
 
 const descriptionFormat = z.object({
   formatVersion: z.int().min(1),

@@ -1,5 +1,6 @@
 /** Removing records from a catalogue without opening its model, by whoever is not serving it. */
-import { openDescribed, readDescription, type WaitOptions, whileWriting } from './catalog.js';
+import type { WaitOptions } from '../util/index.js';
+import { openDescribed, readDescription, whileWriting } from './catalog.js';
 import { applyRemoval } from './record-writes.js';
 
 /**

@@ -17,6 +17,7 @@ import {
   sha256OfFile,
   silentProgress,
   storageFault,
+  type WaitOptions,
 } from '../util/index.js';
 import {
   CATALOG_FILE,
@@ -24,7 +25,6 @@ import {
   type CatalogDescription,
   openDescribed,
   parseDescription,
-  type WaitOptions,
   whileWriting,
   writeDescription,
 } from './catalog.js';

@@ -51,7 +51,7 @@ export function calibrateCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   const { model, data, split, catalog, threads } = options;
-  const { card } = await readBundle(model);
+  const { card, modelHash } = await readBundle(model);
   const rows = rowsOfSplit((await readManifest(data)).rows, split, data);
   const progress = options.quiet === true ? silentProgress : streamProgress();
   const { calibration, problems } = await interruptible(
@@ -71,7 +71,7 @@ async function run(options: Options): Promise<void> {
       `calibrate: at one level at least some pictures of split '${split}' must agree and some not, got none. Choose another --split`,
       { file: data },
     );
-  await replaceCalibration(model, calibration);
+  await replaceCalibration(model, calibration, { modelHash, onWait: tellWait(model) });
   const inCatalog =
     catalog === undefined
       ? undefined

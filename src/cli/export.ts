@@ -16,11 +16,19 @@ import {
 import { type ManifestRow, readManifest } from '../data/index.js';
 import type { Schema } from '../granularity/index.js';
 import { type ModelVariant, smallerModel } from '../onnx/index.js';
-import { CliError, Random, type StartProgress, silentProgress, streamProgress } from '../util/index.js';
+import {
+  CliError,
+  Random,
+  type StartProgress,
+  silentProgress,
+  streamProgress,
+  type WaitOptions,
+} from '../util/index.js';
 import { interruptible } from './interruption.js';
 import { type EmbeddedRows, embedRows, judge, judgedSchema } from './judging.js';
 import { positiveInteger } from './options.js';
 import { JUDGED_SPLITS, rowsOfSplit, type SplitChoice, splitChoice } from './splits.js';
+import { tellWait } from './waiting.js';
 
 interface Options {
   model: string;
@@ -81,6 +89,7 @@ export async function exportVariants(
     threads,
     progress = silentProgress,
     signal,
+    onWait,
   }: {
     readonly rows?: readonly ManifestRow[] | undefined;
     /** The levels to judge at. Default: the model's. */
@@ -88,8 +97,7 @@ export async function exportVariants(
     readonly split?: string;
     readonly threads?: number | undefined;
     readonly progress?: StartProgress;
-    readonly signal?: AbortSignal;
-  } = {},
+  } & WaitOptions = {},
 ): Promise<Record<string, VariantRecord>> {
   const bundle = await readBundle(directory);
   const model = await readFile(bundle.modelPath);
@@ -123,14 +131,16 @@ export async function exportVariants(
       await writeFile(path, bytes);
       const measured = await embed(path, variant);
       signal?.throwIfAborted();
-      records[variant] = await addVariant(directory, variant, bytes, {
+      const record = {
         notes,
         cosineDifference: cosineDifference(whole, measured),
         measuredOn: whole.on,
         ...(whole.figures === undefined || measured.figures === undefined
           ? {}
           : { figures: { fp32: whole.figures, variant: measured.figures } }),
-      });
+      };
+      const { modelHash } = bundle;
+      records[variant] = await addVariant(directory, variant, bytes, record, { modelHash, signal, onWait });
     }
     return records;
   } finally {
@@ -159,6 +169,7 @@ async function run(options: Options): Promise<void> {
         threads: options.threads,
         progress: options.quiet === true ? silentProgress : streamProgress(),
         signal,
+        onWait: tellWait(options.model),
       }),
     { isResumable: false },
   );

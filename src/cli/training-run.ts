@@ -18,7 +18,14 @@ import {
   train,
   type Validation,
 } from '../training/index.js';
-import { DataError, Random, type StartProgress, sha256OfFile, TrainingError } from '../util/index.js';
+import {
+  DataError,
+  Random,
+  type StartProgress,
+  sha256OfFile,
+  TrainingError,
+  type WaitOptions,
+} from '../util/index.js';
 import { openBatches } from './batches.js';
 import { openFeedback } from './feedback.js';
 import type { FeedbackPair } from './feedback-pairs.js';
@@ -175,14 +182,14 @@ async function trainAndExport(
     metrics: Record<string, unknown>,
     fitted: { levelWeights?: number[][]; calibration?: Calibration } = {},
   ) =>
-    writeModelBundle(modelDirectory, result.onnxModel, {
-      schema,
-      configuration,
-      preprocessing: opened.preprocessing,
-      dataHash,
-      ...fitted,
-      metrics,
-    });
+    writeModelBundle(
+      modelDirectory,
+      result.onnxModel,
+      { schema, configuration, preprocessing: opened.preprocessing, dataHash, ...fitted, metrics },
+      {
+        onWait: ({ process }) => report(`waiting for process ${process}, which writes to ${modelDirectory}`),
+      },
+    );
   const training = { bestStep: result.bestStep, steps: configuration.steps };
   await write({ training });
   if (validation === undefined) return { modelDirectory, result, validation: undefined, cost };
@@ -273,20 +280,18 @@ async function writeModelBundle(
     calibration?: Calibration;
     metrics: Record<string, unknown>;
   },
+  options: WaitOptions = {},
 ): Promise<void> {
-  await writeBundle(directory, {
-    onnxModel,
-    preprocessing,
-    card: {
-      dimension: configuration.network.embeddingSize,
-      schema: usedPartOf(schema, configuration),
-      ...(levelWeights === undefined ? {} : { levelWeights }),
-      ...(calibration === undefined ? {} : { calibration }),
-      configuration,
-      metrics,
-      seeds: [configuration.seed],
-      versions: versions(),
-      dataHash,
-    },
-  });
+  const card = {
+    dimension: configuration.network.embeddingSize,
+    schema: usedPartOf(schema, configuration),
+    ...(levelWeights === undefined ? {} : { levelWeights }),
+    ...(calibration === undefined ? {} : { calibration }),
+    configuration,
+    metrics,
+    seeds: [configuration.seed],
+    versions: versions(),
+    dataHash,
+  };
+  await writeBundle(directory, { onnxModel, preprocessing, card }, options);
 }

@@ -2,7 +2,7 @@
 
 /**
  * @param doing what the other process does
- * @param where the catalogue
+ * @param where the catalogue, or the model bundle
  */
 export function tellWait(where: string, doing = 'writes to'): (holder: { readonly process: number }) => void {
   return ({ process: other }) => {

@@ -27,6 +27,16 @@ export interface LockHolder {
   readonly host: string;
 }
 
+/** Of work that takes its turn. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Told once of the process that is waited for; of a short write after two seconds. */
+  readonly onWait?: ((holder: LockHolder) => void) | undefined;
+}
+
+/** Milliseconds that a short write may wait without a word. */
+export const PATIENCE_MS = 2000;
+
 /**
  * Takes a lock, when whoever holds it has let go or is gone. Waiting is not first come, first served.
  * @param file made, with its folder, and removed again
@@ -37,12 +47,7 @@ export interface LockHolder {
  */
 export async function acquireLock(
   file: string,
-  options: {
-    readonly signal?: AbortSignal | undefined;
-    readonly onWait?: ((holder: LockHolder) => void) | undefined;
-    readonly tellAfterMs?: number;
-    readonly pollMs?: number;
-  } = {},
+  options: WaitOptions & { readonly tellAfterMs?: number; readonly pollMs?: number } = {},
 ): Promise<ProcessLock> {
   const { signal, onWait, tellAfterMs = 0, pollMs = 50 } = options;
   const token = randomBytes(9).toString('base64url');

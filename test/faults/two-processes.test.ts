@@ -1,15 +1,17 @@
 /**
- * Two processes on one catalogue, real ones: the second writer waits and says for whom, readers go on, and what either was
+ * Two processes on one catalogue or one model bundle, real ones: the second writer waits and says for whom, readers go on, and what either was
  * acknowledged is there in the end.
  */
 import { spawn } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readBundle } from '../../src/bundle/index.js';
 import { LiveCatalog, readDescription, verifyCatalog } from '../../src/catalog/index.js';
 import { buildServer } from '../../src/server/index.js';
 import { runMain } from '../support/run-main.js';
+import { writeSmallNetworkBundle } from '../support/small-network-bundle.js';
 import { type Started, startSemblance } from '../support/source-command.js';
 import { plainPicture, writeTinyBundle } from '../support/tiny-bundle.js';
 import { type TinyCatalog, writeTinyCatalog } from '../support/tiny-catalog.js';
@@ -193,4 +195,27 @@ describe('two processes on one catalogue', { timeout: 180_000 }, () => {
       fitted,
     );
   });
+});
+
+it('two processes that change one model bundle take turns, and neither undoes the other', {
+  timeout: 180_000,
+}, async () => {
+  const model = await writeSmallNetworkBundle(await mkdtemp(join(root, 'bundle-')));
+  const holder = spawn('sleep', ['120']);
+  await writeFile(join(dirname(model), '.network.lock'), `${holder.pid}\n${hostname()}\ntoken\n`);
+  const changes = [
+    startSemblance(['export', '--model', model, '--fp16', '--quiet']),
+    startSemblance([...['calibrate', '--model', model, '--data', manifest], '--split', 'test', '--quiet']),
+  ];
+  try {
+    for (const change of changes)
+      await change.said(`waiting for process ${holder.pid}, which writes to ${model}\n`);
+    expect((await readBundle(model)).variants).toEqual({});
+  } finally {
+    holder.kill('SIGKILL');
+  }
+  for (const { done } of changes) expect((await done).code).toBe(0);
+  const { card, variants } = await readBundle(model);
+  expect([card.calibration?.levels.length, Object.keys(variants)]).toEqual([1, ['fp16']]);
+  expect(await readdir(dirname(model))).toEqual(['network']);
 });
