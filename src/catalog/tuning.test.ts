@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { VectorLayout } from '../granularity/index.js';
 import { Random } from '../util/index.js';
 import { matchesFilter } from './filter.js';
+import type { IndexPlan } from './index-plan.js';
 import { openLanceStore } from './stores/lancedb.js';
 import { openMemoryStore } from './stores/memory.js';
 import { FEWEST_TO_INDEX, tuneIndex } from './tuning.js';
@@ -43,6 +44,7 @@ describe('tuneIndex', () => {
     }));
     await store.upsert(records);
     await reference.upsert(records);
+    const built: [before: IndexPlan, after: IndexPlan][] = [];
     const options = {
       store,
       layout: LAYOUT,
@@ -53,6 +55,11 @@ describe('tuneIndex', () => {
       queries: 10,
       // No search is that quick.
       targetMs: 0,
+      whileBuilding: async (build: () => Promise<void>) => {
+        const { plan } = await store.indexState();
+        await build();
+        built.push([plan, (await store.indexState()).plan]);
+      },
     };
     const { tried, chosen, queries } = await tuneIndex(options);
     expect(queries).toBe(10);
@@ -76,6 +83,10 @@ describe('tuneIndex', () => {
     expect(Math.abs((shares?.[1] ?? 0) - 0.1)).toBeLessThan(0.03);
     expect(Math.abs((shares?.[2] ?? 0) - 0.01)).toBeLessThan(0.005);
     expect((await store.indexState()).plan).toEqual(chosen);
+
+    // Nothing is built in between.
+    const plans = [...tried.slice(1).map(({ plan }) => plan), chosen];
+    expect(built).toEqual(plans.map((plan, n) => [plans[n - 1] ?? { kind: 'exact' }, plan]));
 
     const controller = new AbortController();
     const startProgress = () => ({

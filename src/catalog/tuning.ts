@@ -50,6 +50,7 @@ export const FEWEST_TO_INDEX = 5000;
  * @param options.targetMs default 10.
  * @param options.kinds what is measured beside exact search. Default: `ivf-flat`.
  * @param options.always measures indexes although exact search is quick enough.
+ * @param options.whileBuilding runs each building of an index, e.g. while nobody else writes. Default: at once.
  * @param options.signal stops between searches; the plan from before is kept.
  */
 export async function tuneIndex(options: {
@@ -66,9 +67,11 @@ export async function tuneIndex(options: {
   readonly always?: boolean;
   readonly seed?: number;
   readonly startProgress?: StartProgress;
+  readonly whileBuilding?: (build: () => Promise<void>, signal?: AbortSignal) => Promise<void>;
   readonly signal?: AbortSignal | undefined;
 }): Promise<TuningResult> {
-  const { store, recall = 0.99, k = 50, queries = 30, targetMs = 10, kinds = ['ivf-flat'] } = options;
+  const { store, recall = 0.99, k = 50, queries = 30, targetMs = 10, kinds = ['ivf-flat'], signal } = options;
+  const { whileBuilding = (build) => build() } = options;
   const random = Random.from(options.seed ?? 0);
   const records = await store.count();
   const asked = await drawQueries(options, Math.min(queries, records), random);
@@ -78,8 +81,19 @@ export async function tuneIndex(options: {
   const tried: PlanResult[] = [];
   let current = before;
   let settled = false;
+  /** @returns milliseconds, without the wait for others */
+  const buildIndex = async (plan: IndexPlan, stop?: AbortSignal): Promise<number> => {
+    let buildMs = 0;
+    await whileBuilding(async () => {
+      const watch = stopwatch();
+      await store.buildIndex(plan);
+      buildMs = 1000 * watch();
+    }, stop);
+    current = plan;
+    return buildMs;
+  };
   try {
-    const measurement: Measurement = { store, asked, filters, k, signal: options.signal };
+    const measurement: Measurement = { store, asked, filters, k, signal };
     const truth = await exactAnswers(measurement);
     const exact: PlanResult = { plan: { kind: 'exact' }, buildMs: 0, bytes: 0, measures: truth.measures };
     tried.push(exact);
@@ -88,13 +102,11 @@ export async function tuneIndex(options: {
     if (records >= FEWEST_TO_INDEX && (!isQuick || options.always))
       for (const [n, kind] of kinds.entries()) {
         for (const plan of candidatePlans(kind, records)) {
-          options.signal?.throwIfAborted();
+          signal?.throwIfAborted();
           progress.update(1 + n, describePlan(plan));
-          const watch = stopwatch();
           const isBuilt = current.kind === plan.kind && tried.some((one) => one.plan.kind === plan.kind);
-          await store.buildIndex(plan);
-          current = plan;
-          const buildMs = isBuilt ? 0 : 1000 * watch();
+          const spentMs = await buildIndex(plan, signal);
+          const buildMs = isBuilt ? 0 : spentMs;
           const measures = await compareWith(truth.answers, measurement);
           tried.push({ plan, buildMs, bytes: (await store.indexState()).bytes, measures });
           if (reaches(measures, recall)) break;
@@ -102,12 +114,12 @@ export async function tuneIndex(options: {
         progress.update(2 + n);
       }
     const chosen = choose(tried, { recall, isQuick });
-    await store.buildIndex(chosen);
+    await buildIndex(chosen, signal);
     settled = true;
     return { records, queries: asked.length / TUNING_GRANULARITIES.length, tried, chosen };
   } finally {
     progress.stop();
-    if (!settled && current !== before) await store.buildIndex(before);
+    if (!settled && current !== before) await buildIndex(before);
   }
 }
 

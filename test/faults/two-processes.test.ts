@@ -3,7 +3,7 @@
  * acknowledged is there in the end.
  */
 import { spawn } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -171,6 +171,24 @@ describe('two processes on one catalogue', { timeout: 180_000 }, () => {
     }
     expect((await removing.done).code).toBe(0);
     expect(await whole()).toBe(tiny.rows.length - 1);
+  });
+
+  it('tuning builds no index while another process writes', async () => {
+    const holder = spawn('sleep', ['120']);
+    const lock = join(catalog, 'locks', 'write.lock');
+    await mkdir(dirname(lock), { recursive: true });
+    await writeFile(lock, `${holder.pid}\n${hostname()}\ntoken\n`);
+    const { store } = (await readDescription(catalog)).description;
+    const plan = join(catalog, store, 'index-plan.json');
+    const tuning = startSemblance(['catalog', 'tune', '--catalog', catalog, '--quiet']);
+    try {
+      await tuning.said(`waiting for process ${holder.pid}, which writes to ${catalog}\n`);
+      expect(await exists(plan)).toBe(false);
+    } finally {
+      holder.kill('SIGKILL');
+    }
+    expect((await tuning.done).code).toBe(0);
+    expect(await exists(plan)).toBe(true);
   });
 
   it('a calibration that comes during an indexing run stays', async () => {

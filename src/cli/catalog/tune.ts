@@ -6,13 +6,16 @@ import {
   describePlan,
   isIndexable,
   openCatalog,
+  readDescription,
   TUNING_GRANULARITIES,
   type TuningResult,
   tuneIndex,
+  whileWriting,
 } from '../../catalog/index.js';
 import { DataError, silentProgress, streamProgress } from '../../util/index.js';
 import { interruptible } from '../interruption.js';
 import { positiveInteger } from '../options.js';
+import { tellWait } from '../waiting.js';
 
 interface Options {
   catalog: string;
@@ -82,6 +85,19 @@ async function run(options: Options): Promise<void> {
           kinds: options.hnsw ? ['ivf-flat', 'hnsw-sq'] : ['ivf-flat'],
           always: options.always ?? false,
           startProgress: options.quiet ? silentProgress : streamProgress(),
+          whileBuilding: (build, signal) =>
+            whileWriting(
+              options.catalog,
+              async () => {
+                const { store: present } = (await readDescription(options.catalog)).description;
+                if (present !== description.store)
+                  throw new DataError('catalog tune: the catalogue moved to another model. Run it again', {
+                    file: options.catalog,
+                  });
+                await build();
+              },
+              { signal, onWait: tellWait(options.catalog) },
+            ),
           signal,
         }),
       { isResumable: false },
