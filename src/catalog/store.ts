@@ -95,8 +95,8 @@ export interface VectorStore {
 /** A store that can find by an index, which is chosen by measuring (`semblance catalog tune`). */
 export interface IndexableStore extends VectorStore {
   /**
-   * Builds the index of a plan, in place of the one before, and searches by it from then on, in this and later
-   * processes; one that has the store open already goes on as before. Searches go on meanwhile.
+   * Builds the index of a plan, in place of the one before, and searches by it from then on; so do other processes that
+   * have the store open, a second later. Searches go on meanwhile.
    */
   buildIndex(plan: IndexPlan): Promise<void>;
   indexState(): Promise<IndexState>;

@@ -5,7 +5,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Index, type Table, type VectorQuery } from '@lancedb/lancedb';
-import { DataError, readJson, writeJson } from '../../util/index.js';
+import { DataError, readJson, stopwatch, writeJson } from '../../util/index.js';
 import { type IndexPlan, type IndexState, indexPlanFormat } from '../index-plan.js';
 
 /**
@@ -18,6 +18,44 @@ export async function readPlan(directory: string): Promise<IndexPlan> {
   const result = indexPlanFormat.safeParse(await readJson(file));
   if (result.success) return result.data;
   throw new DataError('the plan of the index cannot be read. Run `semblance catalog tune` again', { file });
+}
+
+/** The plan of a store, whichever process chose it: its file is looked at again once a second, when somebody asks. */
+export class FollowedPlan {
+  readonly #directory: string;
+  #plan: IndexPlan;
+  /** Of the file that the plan was read from. */
+  #mark: string;
+  #sinceLook = stopwatch();
+
+  private constructor(directory: string, plan: IndexPlan, mark: string) {
+    this.#directory = directory;
+    this.#plan = plan;
+    this.#mark = mark;
+  }
+
+  /** @throws DataError when the file cannot be used */
+  static async open(directory: string): Promise<FollowedPlan> {
+    const mark = await markOf(directory); // before it is read: what is written meanwhile is seen later
+    return new FollowedPlan(directory, await readPlan(directory), mark);
+  }
+
+  /** As of a second ago at most. What cannot be read, e.g. a newer semblance's, changes nothing. */
+  async present(): Promise<IndexPlan> {
+    if (this.#sinceLook() * 1000 < LOOK_MS) return this.#plan;
+    this.#sinceLook = stopwatch();
+    return await this.look().catch(() => this.#plan);
+  }
+
+  /** As of now. @throws DataError when the file cannot be used */
+  async look(): Promise<IndexPlan> {
+    const mark = await markOf(this.#directory);
+    if (mark !== this.#mark) {
+      this.#plan = await readPlan(this.#directory);
+      this.#mark = mark;
+    }
+    return this.#plan;
+  }
 }
 
 /**
@@ -101,12 +139,22 @@ export function askedAs(query: VectorQuery, plan: IndexPlan, limit: number): Vec
 
 const FILE = 'index-plan.json';
 const VECTOR = 'vector';
+/** Milliseconds between two looks at the plan. */
+const LOOK_MS = 1000;
 /** Candidates a hit that are scored by their whole vectors. */
 const REFINED = 2;
 
 function needsSameIndex(before: IndexPlan, after: IndexPlan): boolean {
   if (before.kind === 'ivf-flat' && after.kind === 'ivf-flat') return before.partitions === after.partitions;
   return before.kind === 'hnsw-sq' && after.kind === 'hnsw-sq';
+}
+
+/** Another whenever the plan was written: it is a new file each time. Empty where there is none. */
+async function markOf(directory: string): Promise<string> {
+  return await stat(join(directory, FILE)).then(
+    ({ ino, mtimeMs }) => `${ino} ${mtimeMs}`,
+    () => '',
+  );
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -245,6 +245,34 @@ describe('lancedb', () => {
     },
   );
 
+  it('follows an index that another process builds, and drops', async () => {
+    const directory = join(root, 'followed');
+    const shape = { dimension: 8, columns: [] };
+    const [reader, builder] = [
+      await openLanceStore(directory, shape),
+      await openLanceStore(directory, shape),
+    ];
+    const random = Random.from(5);
+    const vector = () => Float32Array.from({ length: 8 }, () => random.normal());
+    await builder.upsert(
+      Array.from({ length: 400 }, (_, n) => ({ id: `${n}`, vector: vector(), fields: {} })),
+    );
+    const queries = Array.from({ length: 10 }, vector);
+    const found = (store: VectorStore, exact = false) =>
+      Promise.all(queries.map((query) => store.search(query, { k: 10, exact })));
+    const exact = await found(reader);
+    expect(await found(reader, true)).toEqual(exact);
+    const plan = { kind: 'ivf-flat', partitions: 16, probes: 1 } as const;
+    await builder.buildIndex(plan);
+    const byIndex = await found(builder);
+    expect(byIndex).not.toEqual(exact);
+    await expect.poll(() => found(reader), { timeout: 10_000 }).toEqual(byIndex);
+    expect(await reader.indexState()).toMatchObject({ plan, indexed: 400 });
+    await builder.buildIndex({ kind: 'exact' });
+    await expect.poll(() => found(reader), { timeout: 10_000 }).toEqual(exact);
+    await Promise.all([reader.close(), builder.close()]);
+  });
+
   it('syncs exactly the files that are new', async () => {
     const directory = join(root, 'synced');
     const store = await openLanceStore(directory, { dimension: 2, columns: [] });

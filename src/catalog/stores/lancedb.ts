@@ -39,7 +39,7 @@ import {
   type StoredRecord,
   type StoreShape,
 } from '../store.js';
-import { askedAs, buildPlan, readIndexState, readPlan } from './lance-index.js';
+import { askedAs, buildPlan, FollowedPlan, readIndexState } from './lance-index.js';
 import { LanceMirror, listsOf } from './lance-mirror.js';
 import { columnName, filterSql, idLists, numbersName, quote } from './lance-sql.js';
 import { countValues } from './memory.js';
@@ -87,7 +87,7 @@ export async function openLanceStore(
       synced,
       shape,
       options,
-      plan: await readPlan(directory),
+      plan: await FollowedPlan.open(directory),
     });
   } catch (error) {
     if (error instanceof DataError) throw error;
@@ -183,8 +183,15 @@ async function openInObjectStorage(
   const table =
     (await openIfThere(connection, TABLE)) ?? (await connection.createEmptyTable(TABLE, arrowSchema(shape)));
   await checkShape(address, table, shape);
-  const plan = { kind: 'exact' } as const;
-  return new LanceStore({ directory: address, connection, table, synced: undefined, shape, options, plan });
+  return new LanceStore({
+    directory: address,
+    connection,
+    table,
+    synced: undefined,
+    shape,
+    options,
+    plan: undefined,
+  });
 }
 
 /** How long versions stay that were replaced: longer than anybody reads one. Lance's own default, a week, fills disks. */
@@ -197,6 +204,7 @@ const isWindows = process.platform === 'win32';
 const ABANDONED_MS = 3_600_000;
 /** Rows fetched beyond k, so that ties at the end of the list seldom need a second query. */
 const SPARE_HITS = 8;
+const EXACT: IndexPlan = { kind: 'exact' };
 /** Facets kept where records are not in memory. */
 const MOST_COUNTED = 64;
 
@@ -204,7 +212,8 @@ interface LanceParts {
   readonly directory: string;
   readonly connection: Connection;
   readonly table: Table;
-  readonly plan: IndexPlan;
+  /** `undefined`: in object storage, where there is no index. */
+  readonly plan: FollowedPlan | undefined;
   /** `undefined`: in object storage, where an answered write is kept. */
   readonly synced: Set<string> | undefined;
   readonly shape: StoreShape;
@@ -219,7 +228,7 @@ class LanceStore implements IndexableStore {
   readonly #table: Table;
   readonly #directory: string;
   readonly #folder: string;
-  #plan: IndexPlan;
+  readonly #plan: FollowedPlan | undefined;
   readonly #synced: Set<string> | undefined;
   #lastWrite: Promise<unknown> = Promise.resolve();
   readonly #inMemory: 'auto' | 'always' | 'never';
@@ -294,16 +303,17 @@ class LanceStore implements IndexableStore {
     checkQuery(this, vector);
     checkAsked(this, filter);
     if (k === 0) return [];
-    if (!exact && this.#plan.kind !== 'exact') {
-      const hits = await this.#scan(vector, k, filter, this.#plan);
+    const plan = (await this.#plan?.present()) ?? EXACT;
+    if (!exact && plan.kind !== 'exact') {
+      const hits = await this.#scan(vector, k, filter, plan);
       // An index may run dry under a narrow filter, where looking at all that pass is quick.
       if (hits.length === k) return hits;
     }
-    if (this.#inMemory === 'auto' && this.#plan.kind === 'exact' && ++this.#searches === 2)
+    if (this.#inMemory === 'auto' && plan.kind === 'exact' && ++this.#searches === 2)
       void this.#load().catch(() => {});
     const mirror = await this.#ready();
     if (mirror !== undefined) return await mirror.search({ vector: vector.slice(), k, filter });
-    return await this.#scan(vector, k, filter, { kind: 'exact' });
+    return await this.#scan(vector, k, filter, EXACT);
   }
 
   async count(filter: Filter = []): Promise<number> {
@@ -377,7 +387,8 @@ class LanceStore implements IndexableStore {
   }
 
   async buildIndex(plan: IndexPlan): Promise<void> {
-    if (this.#synced === undefined)
+    const followed = this.#plan;
+    if (followed === undefined)
       throw new DataError('index: the store must lie in a folder, got one in object storage', {
         file: this.#directory,
       });
@@ -390,22 +401,22 @@ class LanceStore implements IndexableStore {
     await this.#write(async () => {
       const numbers = this.numericColumns.map(numbersName);
       await buildPlan(this.#directory, this.#table, plan, {
-        before: this.#plan,
+        before: await followed.look(),
         columns: few,
         numbers,
       });
-      this.#plan = plan;
+      await followed.look();
     });
   }
 
   async indexState(): Promise<IndexState> {
     this.#checkOpen();
-    return await readIndexState(this.#directory, this.#table, this.#plan);
+    return await readIndexState(this.#directory, this.#table, (await this.#plan?.look()) ?? EXACT);
   }
 
   async warm({ exact = false }: { readonly exact?: boolean } = {}): Promise<void> {
     this.#checkOpen();
-    if (exact || this.#plan.kind === 'exact') await this.#load();
+    if (exact || ((await this.#plan?.present()) ?? EXACT).kind === 'exact') await this.#load();
     else await this.#table.prewarmIndex('vector_idx');
   }
 

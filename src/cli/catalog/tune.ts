@@ -50,7 +50,7 @@ export function tuneCommand(): Command {
       'after',
       `\nAsks at granularity ${TUNING_GRANULARITIES.join(', ')}, without a filter and with filters of the catalogue's own columns\n` +
         'that keep about 10 % and 1 %; recall is that of the worst granularity. The choice is kept with the store.\n' +
-        'Processes that have the catalogue open go on as before until they open it again.\n\nExample:\n' +
+        'Processes that have the catalogue open follow within a second.\n\nExample:\n' +
         '  $ semblance catalog tune --catalog runs/demo/catalog --recall 0.99\n',
     )
     .action(run);
