@@ -17,7 +17,10 @@ export async function readPlan(directory: string): Promise<IndexPlan> {
   if (!(await isThere(file))) return { kind: 'exact' };
   const result = indexPlanFormat.safeParse(await readJson(file));
   if (result.success) return result.data;
-  throw new DataError('the plan of the index cannot be read. Run `semblance catalog tune` again', { file });
+  throw new DataError(
+    'the plan of the index cannot be read. Delete the file, and run `semblance catalog tune` again',
+    { file },
+  );
 }
 
 /** The plan of a store, whichever process chose it: its file is looked at again once a second, when somebody asks. */

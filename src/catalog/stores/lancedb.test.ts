@@ -245,6 +245,19 @@ describe('lancedb', () => {
     },
   );
 
+  it('a plan that cannot be read is one clear error, and what it says to do helps', async () => {
+    const directory = join(root, 'odd-plan');
+    const shape = { dimension: 3, columns: [] };
+    await (await openLanceStore(directory, shape)).close();
+    await writeFile(join(directory, 'index-plan.json'), '{"kind":"of later days"}');
+    const message = await openLanceStore(directory, shape).catch(({ message }: Error) => message);
+    expect(message).toMatch(
+      /^\S+index-plan\.json: the plan of the index cannot be read\. Delete the file, and run/,
+    );
+    await rm(/^(.*?): /.exec(String(message))?.[1] ?? '');
+    await (await openLanceStore(directory, shape)).close();
+  });
+
   it('follows an index that another process builds, and drops', async () => {
     const directory = join(root, 'followed');
     const shape = { dimension: 8, columns: [] };
