@@ -2,13 +2,15 @@
  * What earlier versions wrote is read, and what later ones write is refused in one line. `golden/catalog` was written by a commit
  * of before live catalogues, ranges and calibrations (`golden/make-catalog.sh`), with what that commit found in it.
  */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readBundle } from '../src/bundle/index.js';
 import { LiveCatalog, openCatalog, readExport, verifyCatalog } from '../src/catalog/index.js';
 import { readKeys } from '../src/server/index.js';
+import { sha256OfFile } from '../src/util/index.js';
+import { TINY } from './support/command-line.js';
 import { runMain } from './support/run-main.js';
 import { plainPicture } from './support/tiny-bundle.js';
 
@@ -126,4 +128,41 @@ describe('what a newer version wrote', () => {
     expect(repair.code).toBe(1);
     expect(await readFile(join(folder, 'catalog.json'), 'utf8')).toBe(before);
   });
+
+  it.each(['float32, as now', 'of another type'])(
+    'a checkpoint is not gone on from, and stays as it is; its numbers are %s',
+    async (type) => {
+      const [data, out] = [join(root, 'to-train.csv'), join(root, type)];
+      const lines = (await readFile(join(root, 'manifest.csv'), 'utf8')).split('\n');
+      // An item a colour, of four pictures.
+      await writeFile(data, lines.map((line) => line.replace(/-\d,test/, ',train')).join('\n'));
+      const argv = [
+        ...['train', '--data', data, '--out', out, ...TINY, '--set', 'batch.items=3', '--steps', '4'],
+        ...['--set', 'checkpointEvery=2', '--threads', '1', '--quiet', '--no-report'],
+      ];
+      const trained = await runMain(...argv);
+      expect([trained.code, trained.stderr]).toEqual([0, '']);
+      const checkpoint = join(out, 'training', 'checkpoint.safetensors');
+      const bytes = await readFile(checkpoint);
+      const end = 8 + Number(bytes.readBigUInt64LE(0));
+      const header = bytes
+        .toString('latin1', 8, end)
+        .replace('"semblance.format":"1"', '"semblance.format":"2"');
+      bytes.write(type === 'of another type' ? header.replaceAll('"F32"', '"I32"') : header, 8, 'latin1');
+      await writeFile(checkpoint, bytes);
+
+      const content = async () => {
+        const files = await readdir(out, { recursive: true, withFileTypes: true });
+        const paths = files.filter((file) => file.isFile()).map((file) => join(file.parentPath, file.name));
+        return await Promise.all(paths.sort().map(async (path) => [path, await sha256OfFile(path)]));
+      };
+      const before = await content();
+      const { code, stderr } = await runMain(...argv);
+      expect([code, stderr]).toEqual([
+        1,
+        `semblance: ${checkpoint}: the checkpoint was written by a newer semblance: format 2, and this one reads up to 1. Update semblance\n`,
+      ]);
+      expect(await content()).toEqual(before);
+    },
+  );
 });

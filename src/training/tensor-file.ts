@@ -35,8 +35,14 @@ export async function writeTensorFile(path: string, { tensors, metadata }: Tenso
   await writeFileAtomic(path, bytes);
 }
 
-/** @throws DataError when the file is missing, cut off, or something else. */
-export async function readTensorFile(path: string): Promise<TensorFile> {
+/**
+ * @param options.check looks at the free text before anything else is, and throws to refuse the file. Default: nothing.
+ * @throws DataError when the file is missing, cut off, or something else.
+ */
+export async function readTensorFile(
+  path: string,
+  options: { readonly check?: (metadata: TensorFile['metadata']) => void } = {},
+): Promise<TensorFile> {
   let bytes: Buffer;
   try {
     bytes = await readFile(path);
@@ -54,7 +60,9 @@ export async function readTensorFile(path: string): Promise<TensorFile> {
   } catch (error) {
     throw broken(errorMessage(error));
   }
-  const { __metadata__: metadata, ...entries } = header;
+  const { __metadata__, ...entries } = header;
+  const metadata = (__metadata__ ?? {}) as unknown as Record<string, string>;
+  options.check?.(metadata);
   const tensors: Record<string, { shape: number[]; data: Float32Array }> = {};
   for (const [name, { dtype, shape, data_offsets: range }] of Object.entries(entries)) {
     const [start, end] = range.map((offset) => 8 + headerLength + offset) as [number, number];
@@ -63,5 +71,5 @@ export async function readTensorFile(path: string): Promise<TensorFile> {
     }
     tensors[name] = { shape, data: new Float32Array(new Uint8Array(bytes.subarray(start, end)).buffer) };
   }
-  return { tensors, metadata: (metadata ?? {}) as unknown as Record<string, string> };
+  return { tensors, metadata };
 }

@@ -363,13 +363,15 @@ async function readCheckpoint(
 ): Promise<{ step: number; isJudged: boolean; best: Best; states: Record<string, Tensor> } | undefined> {
   let file: TensorFile;
   try {
-    file = await readTensorFile(path);
+    // First: what a newer version writes may look broken to this one, and is not to be deleted.
+    const check = (metadata: TensorFile['metadata']) =>
+      refuseNewerFormat(Number(metadata['semblance.format'] ?? 1), 'the checkpoint', CHECKPOINT_FORMAT, path);
+    file = await readTensorFile(path, { check });
   } catch (error) {
     if (isMissing((error as DataError).cause)) return undefined;
     throw error;
   }
   const { tensors, metadata } = file;
-  refuseNewerFormat(Number(metadata['semblance.format'] ?? 1), 'the checkpoint', CHECKPOINT_FORMAT, path);
   if (metadata.fingerprint !== fingerprint) {
     throw new DataError(
       'is a checkpoint of another configuration or other data. Choose another directory, or delete this one',
