@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
+import { cp, mkdir, readdir, readFile, realpath, symlink } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import { plainPicture } from '../../test/support/tiny-bundle.js';
@@ -18,6 +20,8 @@ interface Span {
   readonly attributes: readonly { readonly key: string; readonly value: object }[];
   readonly status: { readonly code?: number };
 }
+
+const TSX = new URL(import.meta.resolve('tsx/esm')).href;
 
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -128,8 +132,36 @@ it('says once that spans cannot be sent, and the server answers as before', asyn
   expect(told).toHaveLength(1);
 });
 
+it('one line says what to install where traces are asked for and the packages are missing', async () => {
+  const tiny = await openTinyServer();
+  closers.push(() => tiny.close());
+  // The same program where everything but those packages is installed.
+  const project = join(import.meta.dirname, '..', '..');
+  const [bare, modules] = [join(tiny.root, 'bare'), await realpath(join(project, 'node_modules'))];
+  await cp(join(project, 'package.json'), join(bare, 'package.json'));
+  await cp(join(project, 'src'), join(bare, 'src'), { recursive: true });
+  await mkdir(join(bare, 'node_modules'));
+  for (const name of await readdir(modules))
+    if (name !== '@opentelemetry') await symlink(join(modules, name), join(bare, 'node_modules', name));
+  const argv = ['--import', TSX, join(bare, 'src', 'cli', 'main.ts'), 'serve', '--catalog', tiny.catalog];
+  const serving = promisify(execFile)(
+    process.execPath,
+    [...argv, '--port', '0', '--threads', '1', '--traces', 'http://127.0.0.1:9'],
+    { timeout: 60_000 },
+  );
+  const { code, stdout, stderr } = await serving.catch((error) => error);
+  expect([code, stdout]).toEqual([1, '']);
+  const [line, packages] = /^(.*npm install )([^\n]*)\n$/.exec(stderr)?.slice(1) ?? [stderr];
+  expect(line).toBe(
+    "semblance: traces: OpenTelemetry's packages must be installed beside semblance. Install them: npm install ",
+  );
+  // Those that are tested with.
+  const { devDependencies } = JSON.parse(await readFile(join(project, 'package.json'), 'utf8'));
+  const tested = Object.entries(devDependencies).filter(([name]) => name.startsWith('@opentelemetry/'));
+  expect(packages?.split(' ').sort()).toEqual(tested.map(([name, version]) => `${name}@${version}`).sort());
+});
+
 it('loads nothing of OpenTelemetry before it is asked for', async () => {
-  const tsx = new URL(import.meta.resolve('tsx/esm')).href;
   const program = (ask: boolean) => `
 import { createRequire } from 'node:module';
 const { openTracing } = await import('${new URL('./index.ts', import.meta.url).href}');
@@ -138,7 +170,7 @@ const loaded = Object.keys(createRequire(import.meta.url).cache).filter((file) =
 process.stdout.write(loaded.length > 0 ? 'loaded' : 'nothing');
 `;
   const run = async (ask: boolean) => {
-    const argv = ['--import', tsx, '--input-type=module', '-e', program(ask)];
+    const argv = ['--import', TSX, '--input-type=module', '-e', program(ask)];
     return (await promisify(execFile)(process.execPath, argv, { cwd: import.meta.dirname })).stdout;
   };
   expect([await run(false), await run(true)]).toEqual(['nothing', 'loaded']);
