@@ -41,7 +41,7 @@ export type LiveEvent =
   | { readonly kind: 'switched'; readonly from: string; readonly to: string }
   | { readonly kind: 'closed'; readonly generation: string }
   /** A write has waited for two seconds for that of another process. */
-  | { readonly kind: 'waiting'; readonly process: number }
+  | { readonly kind: 'waiting'; readonly process: number; readonly host: string }
   /** A generation that was published cannot be opened, or tidying up failed; what was in use stays in use. */
   | { readonly kind: 'failed'; readonly reason: string };
 
@@ -278,7 +278,7 @@ export class LiveCatalog {
                   if (text !== (generation as OpenGeneration).text) return undefined;
                   return { result: await commit(generation, prepared) };
                 },
-                { signal, onWait: ({ process }) => this.#tell({ kind: 'waiting', process }) },
+                { signal, onWait: (holder) => this.#tell({ kind: 'waiting', ...holder }) },
               ),
           );
         this.#writes = written;

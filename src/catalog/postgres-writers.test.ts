@@ -13,6 +13,7 @@ import { writeTinyBundle } from '../../test/support/tiny-bundle.js';
 import { writeTinyCatalog } from '../../test/support/tiny-catalog.js';
 import { openEmbedder } from '../bundle/index.js';
 import type { ManifestRow } from '../data/index.js';
+import { type LockHolder, stopwatch } from '../util/index.js';
 import { openCatalog, readDescription, whileWriting, writeDescription } from './catalog.js';
 import { otherStores, sweepStores } from './generations.js';
 import { LiveCatalog } from './live-catalog.js';
@@ -90,6 +91,31 @@ describe.runIf(NO_REAL_POSTGRES === undefined)('writers of one catalogue in a da
     go();
     await Promise.all([first, second]);
     expect(order).toEqual(['first begins', 'another', 'first ends', 'second']);
+  }, 60_000);
+
+  it('says after two seconds for whom it waits, once', async () => {
+    const location = `${server.url}#told`;
+    let go = () => {};
+    const begun = new Promise<void>((resolve) => {
+      void whileWriting(location, () => {
+        resolve();
+        return new Promise<void>((end) => {
+          go = end;
+        });
+      });
+    });
+    await begun;
+    const told: LockHolder[] = [];
+    const onWait = (holder: LockHolder) => told.push(holder);
+    const waited = stopwatch();
+    const second = whileWriting(location, async () => {}, { onWait });
+    await whileWriting(`${server.url}#another`, async () => {}, { onWait });
+    await expect.poll(() => told, { timeout: 20_000 }).toHaveLength(1);
+    expect(waited()).toBeGreaterThan(1.9);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    go();
+    await second;
+    expect(told).toEqual([{ process: process.pid, host: expect.stringMatching(/^[\w.-]+$/) }]);
   }, 60_000);
 
   it('a change whose connection breaks was not made at all, and the process lives', async () => {

@@ -3,7 +3,7 @@
  * (`object-catalog.ts`). Which it is follows from the location; what they need is loaded when it is needed, because
  * most catalogues are folders.
  */
-import type { ProcessLock } from '../util/index.js';
+import type { ProcessLock, WaitOptions } from '../util/index.js';
 import type { StoreShape, VectorStore } from './store.js';
 import { isObjectUrl } from './stores/object-url.js';
 import { isPostgresUrl } from './stores/postgres-url.js';
@@ -14,12 +14,11 @@ export interface RemoteCatalogs {
   readDescription(location: string): Promise<string | undefined>;
   /** Whole or not at all. */
   writeDescription(location: string, description: object): Promise<void>;
-  /** Runs a change of the catalogue while nobody else makes one, on any machine. */
-  whileWriting<T>(
-    location: string,
-    change: () => Promise<T>,
-    options?: { readonly signal?: AbortSignal | undefined },
-  ): Promise<T>;
+  /**
+   * Runs a change of the catalogue while nobody else makes one, on any machine. In a database it waits for its turn; in
+   * object storage it is refused at once, with the name of the process that writes.
+   */
+  whileWriting<T>(location: string, change: () => Promise<T>, options?: WaitOptions): Promise<T>;
   /** Opens one of the catalogue's stores, and makes it where there is none. */
   openStore(location: string, store: string, shape: StoreShape): Promise<VectorStore>;
   /** Says that this process reads a store. */

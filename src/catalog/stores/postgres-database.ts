@@ -3,9 +3,17 @@
  * the versions of the tables. Passwords never reach a message.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { hostname } from 'node:os';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
-import { DataError, errorMessage } from '../../util/index.js';
+import {
+  DataError,
+  errorMessage,
+  type LockHolder,
+  PATIENCE_MS,
+  stopwatch,
+  type WaitOptions,
+} from '../../util/index.js';
 import { MIGRATIONS } from './postgres-sql.js';
 import { describeUrl, parseUrl } from './postgres-url.js';
 
@@ -167,20 +175,26 @@ export class Database {
    * to this database, by whatever `Database` object, are one transaction: when its connection breaks, or the process is
    * killed, none of them was done. Holds through poolers that give connections by the transaction.
    * An action within an action is a part of it.
+   * @param options.onWait told after two seconds, where the database knows who is waited for: the process says so in
+   *   `application_name` for the length of the change
    * @throws what `signal` was aborted with, while it waits
    */
-  async change<T>(
-    key: string,
-    action: () => Promise<T>,
-    { signal }: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<T> {
+  async change<T>(key: string, action: () => Promise<T>, { signal, onWait }: WaitOptions = {}): Promise<T> {
     if (this.isChanging) return await action();
     const asDatabase = (error: unknown): never => {
       throw this.#failure(error);
     };
     const client = await this.#pool.connect().catch(asDatabase);
     try {
-      while (!(await takeTurn(client, key).catch(asDatabase))) signal?.throwIfAborted();
+      const waited = stopwatch();
+      for (let isTold = onWait === undefined; !(await takeTurn(client, key).catch(asDatabase)); ) {
+        signal?.throwIfAborted();
+        if (isTold || waited() * 1000 < PATIENCE_MS) continue;
+        const holder = await holderOf(client, key).catch(() => undefined); // not everybody may ask
+        if (holder === undefined) continue;
+        onWait?.(holder);
+        isTold = true;
+      }
       const change: Change = { address: this.#address, client, turn: pLimit(1), isOpen: true };
       try {
         signal?.throwIfAborted();
@@ -304,14 +318,16 @@ const changes = new AsyncLocalStorage<Change>();
 const shared = new Map<string, { readonly opening: Promise<Database>; users: number }>();
 const MIGRATION_LOCK = 7_364_120_501;
 const LAST_MIGRATION = 'SELECT coalesce(max(number), 0) AS last FROM semblance.migrations';
+/** How this process is called while it makes a change: 63 characters at most, and nothing that must be quoted. */
+const OWN_NAME = `semblance ${process.pid} ${hostname().replace(/[^\w.-]/g, '_')}`.slice(0, 63);
 /** SQLSTATE: a lock was not free in time. */
 export const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Begins a transaction that holds the key's lock. @returns false when that was not free for a second */
 async function takeTurn(client: PoolClient, key: string): Promise<boolean> {
-  await client.query("BEGIN; SET LOCAL lock_timeout = '1s'");
+  await client.query(`BEGIN; SET LOCAL lock_timeout = '1s'; SET LOCAL application_name = '${OWN_NAME}'`);
   try {
-    await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`semblance ${key}`]);
+    await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [lockName(key)]);
     // A change may take its time between two statements.
     await client.query(
       'SET LOCAL lock_timeout TO DEFAULT; SET LOCAL idle_in_transaction_session_timeout = 0',
@@ -322,6 +338,23 @@ async function takeTurn(client: PoolClient, key: string): Promise<boolean> {
     if ((error as { code?: unknown }).code === LOCK_NOT_AVAILABLE) return false;
     throw error;
   }
+}
+
+/** The process that holds a key's lock. @returns undefined when it says nothing, or has let go */
+async function holderOf(client: PoolClient, key: string): Promise<LockHolder | undefined> {
+  const { rows } = await client.query<{ name: string | null }>(
+    `SELECT application_name AS name FROM pg_locks JOIN pg_stat_activity USING (pid)
+     WHERE locktype = 'advisory' AND granted AND objsubid = 1
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND ((classid::bigint << 32) | objid::bigint) = hashtextextended($1, 0)`,
+    [lockName(key)],
+  );
+  const [, number, host] = /^semblance (\d+) (\S+)$/.exec(rows[0]?.name ?? '') ?? [];
+  return number === undefined || host === undefined ? undefined : { process: Number(number), host };
+}
+
+function lockName(key: string): string {
+  return `semblance ${key}`;
 }
 
 /** Without the catalogue's name. */
