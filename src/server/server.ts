@@ -8,7 +8,7 @@ import cors from '@fastify/cors';
 import multipart from '@fastify/multipart';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
-import { type Embedder, type Explainer, openExplainer } from '../bundle/index.js';
+import { type Explainer, openExplainer, type PictureSource } from '../bundle/index.js';
 import { catalogFolder, type Generation, type LiveCatalog } from '../catalog/index.js';
 import { addAccess } from './access/access.js';
 import { AuditLog, auditWrites } from './access/audit-log.js';
@@ -44,6 +44,7 @@ import { remoteRoutes } from './routes/remote.js';
 import { searchRoutes } from './routes/search.js';
 import { writeRoutes } from './routes/writes.js';
 import { Admission, HeldBytes, Slots, shedEarly } from './shedding.js';
+import { tracedStore } from './traced-store.js';
 import { type Tracing, untraced } from './tracing.js';
 
 declare module 'fastify' {
@@ -100,8 +101,7 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
   };
   const contextOf = (request: FastifyRequest, generation: Generation): RequestContext => ({
     ...context,
-    catalog: generation.catalog,
-    embedder: batched(generation),
+    ...partsOf(generation),
     generation: generation.id,
     explainer: explainerOf(generation),
     upload: uploadOf(request),
@@ -110,14 +110,18 @@ export async function buildServer(options: ServerOptions): Promise<Server> {
   });
   const metrics = createMetrics();
   const trace = options.tracing?.trace ?? untraced;
-  const embedders = new WeakMap<Generation, Embedder>();
-  const batched = (generation: Generation): Embedder => {
-    const { embedder } = generation;
-    const known = embedders.get(generation);
+  const parts = new WeakMap<Generation, Pick<RequestContext, 'catalog' | 'embedder'>>();
+  const partsOf = (generation: Generation) => {
+    const { catalog, embedder } = generation;
+    const known = parts.get(generation);
     if (known !== undefined) return known;
     const batches = new QueryBatches(embedder, { observe: metrics.observeBatch, trace });
-    const made: Embedder = { ...embedder, embedOne: (picture) => batches.embedOne(picture) };
-    embedders.set(generation, made);
+    const made = {
+      catalog:
+        options.tracing === undefined ? catalog : { ...catalog, store: tracedStore(catalog.store, trace) },
+      embedder: { ...embedder, embedOne: (picture: PictureSource) => batches.embedOne(picture) },
+    };
+    parts.set(generation, made);
     return made;
   };
   const context: ServerContext = {

@@ -53,7 +53,7 @@ async function openCollector(status = 200) {
   };
 }
 
-it('sends a span a request, with the wait, decoding, embedding and search in it, of the trace that came', async () => {
+it('sends a span a request, with search, wait, decoding, embedding and store in it, of the trace that came', async () => {
   const collector = await openCollector();
   const tracing = await openTracing({ endpoint: collector.url });
   const tiny = await openTinyServer({ tracing });
@@ -91,6 +91,7 @@ it('sends a span a request, with the wait, decoding, embedding and search in it,
     'decode',
     'embed',
     'search',
+    'store search',
     'wait for the model',
   ]);
   const request = byName.get('POST /v1/search');
@@ -110,11 +111,19 @@ it('sends a span a request, with the wait, decoding, embedding and search in it,
   expect(BigInt(byName.get('decode')!.startTimeUnixNano)).toBeGreaterThanOrEqual(
     BigInt(byName.get('wait for the model')!.startTimeUnixNano),
   );
+  // Times are whole milliseconds where a span begins.
+  expect(byName.get('store search')?.parentSpanId).toBe(byName.get('search')?.spanId);
+  expect(BigInt(byName.get('store search')!.startTimeUnixNano)).toBeGreaterThanOrEqual(
+    BigInt(byName.get('embed')!.startTimeUnixNano),
+  );
   // Who brings no trace gets one, and learns which.
   const other = /^00-([0-9a-f]{32})-([0-9a-f]{16})-01$/.exec(answers[1]?.headers.get('traceresponse') ?? '');
   expect(other?.[1]).not.toBe(traceId);
-  expect(spans.filter((span) => span.traceId === other?.[1]).length).toBe(5);
-  expect(spans.map(({ name }) => name)).toContain('GET /v1/pictures/:id');
+  expect(spans.filter((span) => span.traceId === other?.[1]).length).toBe(6);
+  const looked = spans.find(({ name }) => name === 'GET /v1/pictures/:id');
+  expect(spans.filter(({ name }) => name === 'store get').map((span) => span.parentSpanId)).toEqual([
+    looked?.spanId,
+  ]);
   // No id, no key, no picture, and nothing of where the files are.
   const sent = collector.received.map(({ text }) => text).join('');
   for (const secret of ['a-secret-id', 'semblance_secret', picture.slice(0, 20), tiny.root, 'red 0'])

@@ -1,6 +1,6 @@
 /**
- * Traces for OpenTelemetry, for whoever asks for them: a span a request, and in it the wait for the model, decoding, embedding
- * and the search. A `traceparent` (W3C) that comes with a request is continued, and the answer's `traceresponse` names the
+ * Traces for OpenTelemetry, for whoever asks for them: a span a request, and in it the search, the wait for the model, decoding,
+ * embedding and what the store is asked. A `traceparent` (W3C) that comes with a request is continued, and the answer's `traceresponse` names the
  * trace. Spans say the route and never the address, so no id of a picture is in them; nor is any header.
  *
  * OpenTelemetry's packages are loaded when they are asked for, and not before.
