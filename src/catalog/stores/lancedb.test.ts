@@ -8,8 +8,9 @@ import { vectorStoreConformance } from '../../../test/conformance/vector-store.j
 import { Random } from '../../util/index.js';
 import type { Filter } from '../filter.js';
 import type { VectorStore } from '../store.js';
+import { syncNewFiles } from './lance-files.js';
 import { filterSql } from './lance-sql.js';
-import { openLanceStore, syncNewFiles } from './lancedb.js';
+import { openLanceStore } from './lancedb.js';
 import { openMemoryStore } from './memory.js';
 
 vectorStoreConformance('lancedb, scanning', {
