@@ -75,8 +75,8 @@ export interface VectorStore {
   /** For each column its values with their counts, most frequent first, then by code point. */
   facets(columns: readonly string[], filter?: Filter): Promise<Record<string, FacetCount[]>>;
   /**
-   * All records, or those asked for, in batches, by id in code points. What is written after the scan began is not in
-   * it. No batch is empty.
+   * All records, or those asked for, in batches, by id in code points. What is added after the scan began is not in
+   * it; of a scan that takes more than minutes, what is changed or deleted meanwhile may be so. No batch is empty.
    */
   scan(options?: ScanOptions): AsyncGenerator<StoredRecord[], void, undefined>;
   /** Another number whenever the records may be others than before: what was computed from them can be kept by it. */

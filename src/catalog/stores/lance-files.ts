@@ -6,26 +6,47 @@ import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * Syncs to disk the files below a folder that are not yet in `synced`, then the folders that hold them. LanceDB makes files
- * for its own user only; whoever may read a folder is to read what is in it, so they get the folder's permissions.
- * @returns the files synced now, relative to the folder.
+ * A folder whose new files are synced, then the folders that hold them. LanceDB makes files for its own user only; whoever may
+ * read a folder is to read what is in it, so they get the folder's permissions.
  */
-export async function syncNewFiles(folder: string, synced: Set<string>): Promise<string[]> {
-  const added: string[] = [];
-  const folders = new Set<string>();
-  const mode = (await stat(folder)).mode & 0o666;
-  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-    const path = join(entry.parentPath, entry.name);
-    // The hint of the newest version is the one file that is written over in place.
-    if (!entry.isFile() || (synced.has(path) && entry.name !== 'latest_version_hint.json')) continue;
-    if (!(await sync(path, isWindows ? 'r+' : 'r', mode))) continue;
-    synced.add(path);
-    folders.add(entry.parentPath);
-    added.push(path.slice(folder.length + 1));
+export class SyncedFolder {
+  readonly #folder: string;
+  /** The files that were there and synced at the last look. */
+  #files = new Set<string>();
+  readonly #folders = new Set<string>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
   }
-  if (added.length > 0) folders.add(folder);
-  if (!isWindows) for (const path of folders) await sync(path, 'r');
-  return added;
+
+  /** @returns the files synced now, relative to the folder. */
+  async syncNew(): Promise<string[]> {
+    const mode = (await stat(this.#folder)).mode & 0o666;
+    const files = new Set<string>();
+    const added: string[] = [];
+    const changed = new Set<string>();
+    const visit = async (folder: string): Promise<void> => {
+      // Names alone: a table that is written all day has thousands of files, and this is done with every write.
+      for (const name of await namesIn(folder)) {
+        const path = `${folder}/${name}`;
+        // The hint of the newest version is the one file that is written over in place.
+        if (this.#files.has(path) && name !== 'latest_version_hint.json') files.add(path);
+        else if (this.#folders.has(path) || (await isFolder(path))) {
+          if (!this.#folders.has(path)) changed.add(folder);
+          this.#folders.add(path);
+          await visit(path);
+        } else if (await sync(path, isWindows ? 'r+' : 'r', mode)) {
+          files.add(path);
+          added.push(path.slice(this.#folder.length + 1));
+          changed.add(folder).add(this.#folder);
+        }
+      }
+    };
+    await visit(this.#folder);
+    if (!isWindows) for (const path of changed) await sync(path, 'r');
+    this.#files = files;
+    return added;
+  }
 }
 
 /**
@@ -34,13 +55,8 @@ export async function syncNewFiles(folder: string, synced: Set<string>): Promise
  * @returns whether it was so
  */
 export async function removeUnmade(folder: string): Promise<boolean> {
-  const namesIn = async (name: string) =>
-    await readdir(join(folder, name)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return [];
-      throw error;
-    });
-  if ((await namesIn('_versions')).some((name) => name.endsWith('.manifest'))) return false;
-  if ((await namesIn('data')).length > 0) return false;
+  if ((await namesIn(join(folder, '_versions'))).some((name) => name.endsWith('.manifest'))) return false;
+  if ((await namesIn(join(folder, 'data'))).length > 0) return false;
   await rm(folder, { recursive: true, force: true });
   return true;
 }
@@ -61,6 +77,18 @@ export async function removeAbandoned(folder: string): Promise<void> {
 const isWindows = process.platform === 'win32';
 /** How old a file of LanceDB's that never got its name is, in milliseconds, before its writer counts as dead. */
 const ABANDONED_MS = 3_600_000;
+
+/** What a folder holds; nothing where there is none. */
+async function namesIn(folder: string): Promise<string[]> {
+  return await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
+}
 
 /**
  * @param mode permissions that the file is to have, where this user may give them

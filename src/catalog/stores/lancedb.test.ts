@@ -3,12 +3,13 @@ import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { connect } from '@lancedb/lancedb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { vectorStoreConformance } from '../../../test/conformance/vector-store.js';
 import { Random } from '../../util/index.js';
 import type { Filter } from '../filter.js';
 import type { VectorStore } from '../store.js';
-import { syncNewFiles } from './lance-files.js';
+import { SyncedFolder } from './lance-files.js';
 import { filterSql } from './lance-sql.js';
 import { openLanceStore } from './lancedb.js';
 import { openMemoryStore } from './memory.js';
@@ -290,17 +291,42 @@ describe('lancedb', () => {
   it('syncs exactly the files that are new', async () => {
     const directory = join(root, 'synced');
     const store = await openLanceStore(directory, { dimension: 2, columns: [] });
-    const synced = new Set<string>();
-    const first = await syncNewFiles(directory, synced);
+    const synced = new SyncedFolder(directory);
+    const first = await synced.syncNew();
     expect(first.some((file) => file.endsWith('.manifest'))).toBe(true);
     await store.upsert([{ id: 'a', vector: Float32Array.from([1, 0]), fields: {} }]);
-    const second = await syncNewFiles(directory, synced);
+    const second = await synced.syncNew();
     expect(second.filter((file) => file.endsWith('.manifest'))).toHaveLength(1);
     expect(second.filter((file) => file.endsWith('.lance'))).toHaveLength(1);
-    const files = (await readdir(directory, { recursive: true, withFileTypes: true })).filter((entry) =>
-      entry.isFile(),
+    const files = (await readdir(directory, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name).slice(directory.length + 1));
+    const hint = (name: string) => name.endsWith('latest_version_hint.json');
+    expect([...first, ...second].filter((name) => !hint(name)).sort()).toEqual(
+      files.filter((name) => !hint(name)).sort(),
     );
-    expect(synced.size).toBe(files.length);
+    expect(second.filter(hint)).toHaveLength(1);
+    await store.close();
+  });
+
+  it('a scan outlives its version: what is left of it is read as it now is', async () => {
+    const directory = join(root, 'outlived');
+    const store = await openLanceStore(directory, { dimension: 2, columns: ['kind'] });
+    const record = (id: string, kind: string) => ({
+      id,
+      vector: Float32Array.from([1, 0]),
+      fields: { kind: [kind] },
+    });
+    await store.upsert(['a', 'b', 'c', 'd'].map((id) => record(id, 'old')));
+    const scan = store.scan({ batchSize: 1 });
+    const first = await scan.next();
+    await store.upsert([record('b', 'new'), record('e', 'new')]);
+    await store.delete(['c']);
+    const table = await (await connect(directory)).openTable('pictures');
+    await table.optimize({ cleanupOlderThan: new Date(Date.now() + 1000) });
+    const found = [...(first.value ?? [])];
+    for await (const records of scan) found.push(...records);
+    expect(found.map(({ id, fields }) => `${id} ${fields.kind}`)).toEqual(['a old', 'b new', 'd old']);
     await store.close();
   });
 

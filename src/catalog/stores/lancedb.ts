@@ -38,7 +38,7 @@ import {
   type StoredRecord,
   type StoreShape,
 } from '../store.js';
-import { removeAbandoned, removeUnmade, syncNewFiles } from './lance-files.js';
+import { removeAbandoned, removeUnmade, SyncedFolder } from './lance-files.js';
 import { askedAs, buildPlan, FollowedPlan, readIndexState } from './lance-index.js';
 import { LanceMirror, listsOf } from './lance-mirror.js';
 import { columnName, filterSql, idLists, numbersName, quote } from './lance-sql.js';
@@ -78,8 +78,8 @@ export async function openLanceStore(
     await checkShape(directory, table, shape);
     if (!isThere) await syncFolder(directory);
     const folder = join(directory, `${TABLE}.lance`);
-    const synced = new Set<string>();
-    await syncNewFiles(folder, synced);
+    const synced = new SyncedFolder(folder);
+    await synced.syncNew();
     return new LanceStore({
       directory,
       connection,
@@ -171,8 +171,11 @@ async function openInObjectStorage(
   });
 }
 
-/** How long versions stay that were replaced: longer than anybody reads one. Lance's own default, a week, fills disks. */
-const KEPT_VERSIONS_MS = 3600_000;
+/**
+ * How long versions stay that were replaced: as long as a search may take. Lance's own default, a week, fills disks, and each
+ * write and each compaction looks at all that are there: with 8,000 a write took two and a half times as long.
+ */
+const KEPT_VERSIONS_MS = 120_000;
 
 const TABLE = 'pictures';
 /** Rows fetched beyond k, so that ties at the end of the list seldom need a second query. */
@@ -188,7 +191,7 @@ interface LanceParts {
   /** `undefined`: in object storage, where there is no index. */
   readonly plan: FollowedPlan | undefined;
   /** `undefined`: in object storage, where an answered write is kept. */
-  readonly synced: Set<string> | undefined;
+  readonly synced: SyncedFolder | undefined;
   readonly shape: StoreShape;
   readonly options: LanceOptions;
 }
@@ -202,7 +205,7 @@ class LanceStore implements IndexableStore {
   readonly #directory: string;
   readonly #folder: string;
   readonly #plan: FollowedPlan | undefined;
-  readonly #synced: Set<string> | undefined;
+  readonly #synced: SyncedFolder | undefined;
   #lastWrite: Promise<unknown> = Promise.resolve();
   readonly #inMemory: 'auto' | 'always' | 'never';
   readonly #memoryLimit: number;
@@ -260,12 +263,8 @@ class LanceStore implements IndexableStore {
     this.#checkOpen();
     const mirror = await this.#ready();
     if (mirror !== undefined) return await mirror.read((records) => records.get(ids));
-    const found = new Map<string, StoredRecord>();
-    for (const sql of idLists(ids))
-      for (const row of await this.#table.query().where(sql).toArray()) {
-        const record = toRecord(row as Row, this.columns);
-        found.set(record.id, record);
-      }
+    const rows = await this.#rowsOf(ids);
+    const found = new Map(rows.map((row) => [String(row.id), toRecord(row, this.columns)]));
     return ids.map((id) => found.get(id));
   }
 
@@ -340,14 +339,27 @@ class LanceStore implements IndexableStore {
       }))
         .sort((a, b) => byCodePoint(a.id, b.id))
         .slice(0, limit);
+      const selected = ['id', ...(vectors ? ['vector'] : []), ...columns.map(columnName)];
+      let isHeld = true;
       for (let start = 0; start < found.length; start += batchSize) {
         const batch = found.slice(start, start + batchSize);
-        const rows = (await table
-          .takeRowIds(batch.map(({ row }) => row))
-          .select(['id', ...(vectors ? ['vector'] : []), ...columns.map(columnName)])
-          .toArray()) as Row[];
+        let rows: Row[] | undefined;
+        if (isHeld)
+          rows = await (
+            table
+              .takeRowIds(batch.map(({ row }) => row))
+              .select(selected)
+              .toArray() as Promise<Row[]>
+          ).catch(() => undefined);
+        // A scan can take longer than versions are kept: what is left of it is read as it now is.
+        isHeld = rows !== undefined;
+        rows ??= await this.#rowsOf(
+          batch.map(({ id }) => id),
+          selected,
+        );
         const records = new Map(rows.map((row) => [String(row.id), toRecord(row, columns)]));
-        yield batch.map(({ id }) => records.get(id) as StoredRecord);
+        const there = batch.flatMap(({ id }) => records.get(id) ?? []);
+        if (there.length > 0) yield there;
       }
     } finally {
       table.close();
@@ -408,6 +420,16 @@ class LanceStore implements IndexableStore {
     await (await this.#loading?.catch(() => undefined))?.close();
     this.#table.close();
     this.#connection.close();
+  }
+
+  /** The newest rows of some ids, in any order; those that there are. */
+  async #rowsOf(ids: readonly string[], selected?: string[]): Promise<Row[]> {
+    const rows: Row[] = [];
+    for (const sql of idLists(ids)) {
+      const query = this.#table.query().where(sql);
+      rows.push(...((await (selected === undefined ? query : query.select(selected)).toArray()) as Row[]));
+    }
+    return rows;
   }
 
   /** Lance's own search, by the plan; scores in double precision. */
@@ -471,7 +493,7 @@ class LanceStore implements IndexableStore {
       .then(async () => {
         try {
           const result = await action();
-          if (this.#synced !== undefined) await syncNewFiles(this.#folder, this.#synced);
+          await this.#synced?.syncNew();
           return result;
         } catch (error) {
           if (error instanceof StorageError) throw error;
