@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { buildGraph, constant, input, matmul } from '../graph/index.js';
@@ -49,6 +49,12 @@ afterAll(async () => {
 const cache = () => mkdtemp(join(root, 'case-'));
 const leftovers = async (folder: string) =>
   (await readdir(folder, { recursive: true })).filter((name) => /partial-|left-/.test(name));
+
+/** Of the one download that is under way. */
+async function receivedBytes(folder: string): Promise<number> {
+  const [name] = (await readdir(folder, { recursive: true })).filter((each) => basename(each) === 'data');
+  return name === undefined ? 0 : (await stat(join(folder, name))).size;
+}
 
 /** A server as it should be: ranges, ETag, If-Range. `cutAt`: the connection dies there, once for each entry. */
 function serve(
@@ -257,12 +263,15 @@ describe('fetchBackbone', { timeout: 180_000 }, () => {
     const controller = new AbortController();
     handler = (_, response) => {
       response.writeHead(200, { 'content-length': first.length, etag: `"${sha256(first).slice(0, 16)}"` });
-      response.write(first.subarray(0, 50_000), () =>
-        setTimeout(() => controller.abort(new Error('stopped')), 50),
-      );
+      response.write(first.subarray(0, 50_000));
     };
     const { signal } = controller;
-    await expect(fetchBackbone(`${base}/x.onnx`, { cacheDirectory, signal })).rejects.toThrow('stopped');
+    const stopped = expect(fetchBackbone(`${base}/x.onnx`, { cacheDirectory, signal })).rejects.toThrow(
+      'stopped',
+    );
+    await expect.poll(() => receivedBytes(cacheDirectory), { timeout: 10_000 }).toBe(50_000);
+    controller.abort(new Error('stopped'));
+    await stopped;
     handler = serve(() => first);
     expect(await readFile((await fetchBackbone(`${base}/x.onnx`, { cacheDirectory })).path)).toEqual(first);
     expect(requests.at(-1)?.headers.range).toBe('bytes=50000-');
