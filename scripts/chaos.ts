@@ -17,8 +17,16 @@ const { values } = parseArgs({
     kind: { type: 'string', multiple: true },
     seed: { type: 'string', default: '0' },
     json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  console.log(
+    `npm run chaos -- [--rounds 200] [--kind ${Object.keys(KINDS).join('|')} …] [--seed 0] [--json]\n\n` +
+      'Example: npm run chaos -- --rounds 20 --kind upsert',
+  );
+  process.exit(0);
+}
 const rounds = Number(values.rounds);
 const seed = Number(values.seed);
 const kinds = values.kind ?? Object.keys(KINDS);

@@ -23,8 +23,16 @@ const { values } = parseArgs({
     writes: { type: 'string', default: '30' },
     seed: { type: 'string', default: '0' },
     json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  console.log(
+    `npm run trace -- [--kind ${Object.keys(KINDS).join('|')} …] [--writes 30] [--seed 0] [--json]\n\n` +
+      'Example: npm run trace -- --kind upsert',
+  );
+  process.exit(0);
+}
 const kinds = values.kind ?? Object.keys(KINDS);
 const writes = Number(values.writes);
 if (kinds.some((kind) => !Object.hasOwn(KINDS, kind)) || !Number.isInteger(writes) || writes < 1) {
