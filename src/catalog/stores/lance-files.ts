@@ -2,6 +2,7 @@
  * The files of a Lance table in a folder: those that LanceDB writes without syncing them are synced here, and what killed
  * writers left is removed.
  */
+import type { Dirent } from 'node:fs';
 import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -13,7 +14,6 @@ export class SyncedFolder {
   readonly #folder: string;
   /** The files that were there and synced at the last look. */
   #files = new Set<string>();
-  readonly #folders = new Set<string>();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -23,24 +23,24 @@ export class SyncedFolder {
   async syncNew(): Promise<string[]> {
     const mode = (await stat(this.#folder)).mode & 0o666;
     const files = new Set<string>();
-    const added: string[] = [];
-    const changed = new Set<string>();
-    const visit = async (folder: string): Promise<void> => {
-      // Names alone: a table that is written all day has thousands of files, and this is done with every write.
-      for (const name of await namesIn(folder)) {
-        const path = `${folder}/${name}`;
-        // The hint of the newest version is the one file that is written over in place.
-        if (this.#files.has(path) && name !== 'latest_version_hint.json') files.add(path);
-        else if (this.#folders.has(path) || (await isFolder(path))) {
-          if (!this.#folders.has(path)) changed.add(folder);
-          this.#folders.add(path);
-          await visit(path);
-        } else if (await sync(path, isWindows ? 'r+' : 'r', mode)) {
+    const [added, changed]: [string[], string[]] = [[], []];
+    /** @returns whether something was synced below */
+    const visit = async (folder: string): Promise<boolean> => {
+      let isChanged = false;
+      for (const entry of await entriesOf(folder)) {
+        const path = join(folder, entry.name);
+        if (entry.isDirectory()) {
+          if (await visit(path)) isChanged = true;
+          // The hint of the newest version is the one file that is written over in place.
+        } else if (this.#files.has(path) && entry.name !== 'latest_version_hint.json') files.add(path);
+        else if (entry.isFile() && (await sync(path, isWindows ? 'r+' : 'r', mode))) {
           files.add(path);
           added.push(path.slice(this.#folder.length + 1));
-          changed.add(folder).add(this.#folder);
+          isChanged = true;
         }
       }
+      if (isChanged) changed.push(folder);
+      return isChanged;
     };
     await visit(this.#folder);
     if (!isWindows) for (const path of changed) await sync(path, 'r');
@@ -55,8 +55,9 @@ export class SyncedFolder {
  * @returns whether it was so
  */
 export async function removeUnmade(folder: string): Promise<boolean> {
-  if ((await namesIn(join(folder, '_versions'))).some((name) => name.endsWith('.manifest'))) return false;
-  if ((await namesIn(join(folder, 'data'))).length > 0) return false;
+  const versions = await entriesOf(join(folder, '_versions'));
+  if (versions.some(({ name }) => name.endsWith('.manifest'))) return false;
+  if ((await entriesOf(join(folder, 'data'))).length > 0) return false;
   await rm(folder, { recursive: true, force: true });
   return true;
 }
@@ -79,15 +80,11 @@ const isWindows = process.platform === 'win32';
 const ABANDONED_MS = 3_600_000;
 
 /** What a folder holds; nothing where there is none. */
-async function namesIn(folder: string): Promise<string[]> {
-  return await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+async function entriesOf(folder: string): Promise<Dirent[]> {
+  return await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }
 
 /**
