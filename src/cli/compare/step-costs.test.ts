@@ -32,7 +32,7 @@ describe('the ratio of steps in turns', () => {
 });
 
 describe('timing', () => {
-  it('runs as many steps of each method, in real trainings, and finds a larger network slower', async () => {
+  it('runs as many steps of each method, in real trainings, each with its interval around its ratio', async () => {
     const root = await mkdtemp(join(tmpdir(), 'semblance-cost-'));
     try {
       const manifest = await readManifest(await makePictures(root));
@@ -61,8 +61,12 @@ describe('timing', () => {
         ['proxies', 6],
       ]);
       expect(timed[0]?.ratio).toBe(1);
-      expect(timed[1]?.ratio).toBeGreaterThan(2);
-      for (const { millisecondsPerStep } of timed) expect(millisecondsPerStep).toBeGreaterThan(0);
+      for (const { millisecondsPerStep, ratio, low, high } of timed) {
+        expect(millisecondsPerStep).toBeGreaterThan(0);
+        expect(low).toBeGreaterThan(0);
+        expect(ratio).toBeGreaterThanOrEqual(low);
+        expect(ratio).toBeLessThanOrEqual(high);
+      }
     } finally {
       await rm(root, { recursive: true, force: true });
     }
