@@ -5,12 +5,13 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Embedder, Explainer } from '../bundle/index.js';
 import type { Catalog, LiveCatalog } from '../catalog/index.js';
 import type { AuditLog } from './access/audit-log.js';
+import type { Admission } from './admission.js';
 import type { FeedbackLog } from './feedback-log.js';
 import type { ImageMaker } from './images.js';
 import type { Metrics } from './metrics.js';
 import type { ModelQueue } from './model-queue.js';
 import type { RemoteOptions } from './remote-picture.js';
-import type { Admission, HeldBytes, Slots } from './shedding.js';
+import type { HeldBytes, Slots } from './shedding.js';
 import type { Trace } from './tracing.js';
 
 /** Bounds on what a client can make the server do. */

@@ -1,8 +1,8 @@
 /**
  * What comes before the framework. At many times what a process can do most requests are refused, and what a refusal costs is
- * taken from those that are not: through all hooks it is half a millisecond, here it is a tenth of that. So searches that would be
- * refused anyway are refused here, as is everything when too many requests are under way or the process lags behind by a second.
- * The checks of `shedding.ts` stand behind this: they decide, and they know what an operation is.
+ * taken from those that are not: through all hooks it is half a millisecond, here it is a tenth of that. So searches wait here for
+ * their place (`admission.ts`) and are refused here, as is everything when too many requests are under way or the process lags
+ * behind by a second. The checks of `shedding.ts` stand behind this.
  *
  * A refused client may go on sending: what it sends is read and forgotten, for a while.
  */
@@ -10,7 +10,8 @@ import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node
 import { stopwatch } from '../util/index.js';
 import type { Server, ServerContext } from './context.js';
 import { PROBLEM_TYPE, problemOf, tooBusy } from './errors.js';
-import { bodyBytes } from './shedding.js';
+import { bodyBytes, kindOf } from './shedding.js';
+import { Stay } from './stay.js';
 
 /**
  * Puts the checks before the framework's own handling of requests.
@@ -33,27 +34,12 @@ export function shedAtDoor(
     refused = 0;
   };
 
-  const refusal = (request: IncomingMessage): Refusal | undefined => {
-    const { method = '', url = '' } = request;
+  const refusal = (url: string): Refusal | undefined => {
     if (!url.startsWith('/v1/')) return undefined;
     if (underWay >= limits.requests) return TOO_MANY;
-    if (lag.isBehind) return BEHIND;
-    const isSearch = method === 'POST' ? SEARCH.test(url) : method === 'GET' && SIMILAR.test(url);
-    return isSearch && admission.refuses() ? SEARCHES : undefined;
+    return lag.isBehind ? BEHIND : undefined;
   };
-  const handle = http.listeners('request') as ((
-    request: IncomingMessage,
-    response: ServerResponse,
-  ) => void)[];
-  const enter = (request: IncomingMessage, response: ServerResponse): boolean => {
-    const why = refusal(request);
-    if (why === undefined) {
-      underWay++;
-      response.once('close', () => {
-        underWay--;
-      });
-      return true;
-    }
+  const turnAway = (request: IncomingMessage, response: ServerResponse, why: Refusal) => {
     if (refused++ === 0) setTimeout(tell, 1000).unref();
     const route = why === SEARCHES ? (request.method === 'POST' ? '/v1/search' : SIMILAR_ROUTE) : 'none';
     metrics.observeAnswer(request.method ?? '', route, 503);
@@ -68,18 +54,42 @@ export function shedAtDoor(
           }
         : {}),
     });
-    return false;
+  };
+  const handle = http.listeners('request') as ((
+    request: IncomingMessage,
+    response: ServerResponse,
+  ) => void)[];
+  const enter = (request: IncomingMessage, response: ServerResponse, pass: () => void): void => {
+    const { method = '', url = '' } = request;
+    const why = refusal(url);
+    if (why !== undefined) {
+      turnAway(request, response, why);
+      return;
+    }
+    underWay++;
+    response.once('close', () => {
+      underWay--;
+    });
+    const isSearch = method === 'POST' ? SEARCH.test(url) : method === 'GET' && SIMILAR.test(url);
+    if (!isSearch) {
+      pass();
+      return;
+    }
+    Stay.ask(admission, { request, response, kind: kindOf(request.headers, limits) }, (isIn) =>
+      isIn ? pass() : turnAway(request, response, SEARCHES),
+    );
   };
   http.removeAllListeners('request');
-  http.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (enter(request, response)) for (const one of handle) one.call(http, request, response);
-  });
+  const on = (event: 'request' | 'checkContinue', before: (response: ServerResponse) => void) =>
+    http.on(event, (request: IncomingMessage, response: ServerResponse) =>
+      enter(request, response, () => {
+        before(response);
+        for (const one of handle) one.call(http, request, response);
+      }),
+    );
+  on('request', () => {});
   // Who asks before sending a body is told before.
-  http.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    if (!enter(request, response)) return;
-    response.writeContinue();
-    for (const one of handle) one.call(http, request, response);
-  });
+  on('checkContinue', (response) => response.writeContinue());
 }
 
 /** Reads and forgets what is still to come of a body whose request was answered, and closes the connection when it takes long. */

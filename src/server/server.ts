@@ -13,6 +13,7 @@ import { catalogFolder, type Generation, type LiveCatalog } from '../catalog/ind
 import { addAccess } from './access/access.js';
 import { AuditLog, auditWrites } from './access/audit-log.js';
 import type { KeyRing } from './access/key-ring.js';
+import { Admission } from './admission.js';
 import {
   DEFAULT_LIMITS,
   type Limits,
@@ -43,7 +44,7 @@ import { pictureRoutes } from './routes/pictures.js';
 import { remoteRoutes } from './routes/remote.js';
 import { searchRoutes } from './routes/search.js';
 import { writeRoutes } from './routes/writes.js';
-import { Admission, HeldBytes, Slots, shedEarly } from './shedding.js';
+import { HeldBytes, Slots, shedEarly } from './shedding.js';
 import { tracedStore } from './traced-store.js';
 import { type Tracing, untraced } from './tracing.js';
 

@@ -85,9 +85,7 @@ describe('a body', () => {
     await until(async () => (await searchStatus()) === 200);
     await Promise.all(clients.map(({ closed }) => closed));
     for (const timer of timers) clearInterval(timer);
-    const statuses = clients.map(({ heard }) => heard().slice(9, 12)).sort();
-    expect(statuses.slice(-3)).toEqual(['503', '503', '503']);
-    expect(statuses.slice(0, 2)).toEqual(['408', '408']);
+    expect(clients.map(({ heard }) => heard().slice(9, 12))).toEqual(['408', '408', '408', '408', '408']);
     expect(await searchStatus()).toBe(200);
     await until(async () => (await connections(tiny)) <= 1);
   });
@@ -187,6 +185,8 @@ describe('too many', () => {
       origins: ['https://shop.example'],
       log: { level: 'warn', stream },
     });
+    const byId = () => search({ examples: [{ id: 'pictures/red 0.png' }] });
+    for (let n = 0; n < 3; n++) expect((await byId()).status).toBe(200); // how long one takes is known
     const url = `http://127.0.0.1:${(web.address() as AddressInfo).port}/`;
     const held = [search({ examples: [{ url }] }), search({ examples: [{ url }] })];
     await until(async () => (await new Promise<number>((r) => web.getConnections((_, n) => r(n)))) === 2);
@@ -237,7 +237,7 @@ describe('too many', () => {
     web.closeAllConnections();
     web.close();
     expect((await Promise.all(held)).map(({ status }) => status)).toEqual([422, 422]);
-    expect((await search({ examples: [{ id: 'pictures/red 0.png' }] })).status).toBe(200);
+    expect((await byId()).status).toBe(200);
   });
 
   it('connections and requests are bounded', async () => {
