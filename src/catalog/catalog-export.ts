@@ -226,7 +226,8 @@ async function importExport(
         { file: directory },
       );
   }
-  const { catalog, publish } = await whileWriting(directory, () =>
+  const locked = <T>(change: () => Promise<T>) => whileWriting(directory, change, { signal, onWait });
+  const { catalog, publish } = await locked(() =>
     openCatalogForIndexing(directory, embedder.bundle, {
       attributes: about.attributes,
       numericAttributes: about.numericColumns,
@@ -253,15 +254,14 @@ async function importExport(
           failures.push({ id, reason: errorMessage(error) });
         }
       }
-      if (vectors !== undefined)
-        await whileWriting(directory, () => catalog.store.upsert(records), { signal, onWait });
+      if (vectors !== undefined) await locked(() => catalog.store.upsert(records));
       else {
         const report = await indexEntries({
           embedder,
           store: catalog.store,
           entries: records.map(entryOfRecord),
           signal,
-          write: (change) => whileWriting(directory, change, { signal, onWait }),
+          write: locked,
         });
         failures.push(...report.failures);
         embedded += report.embedded;
@@ -274,7 +274,7 @@ async function importExport(
       throw new DataError(`records.jsonl: must have ${about.records} lines as export.json says, got ${at}`, {
         file: folder,
       });
-    await whileWriting(directory, async () => {
+    await locked(async () => {
       await catalog.store.flush();
       await publish();
     });

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +11,7 @@ import { type Embedder, openEmbedder } from '../bundle/index.js';
 import { type ManifestRow, readManifest, writeManifest } from '../data/index.js';
 import { storedVectors } from '../granularity/index.js';
 import { openCatalog } from './catalog.js';
+import { exportCatalog, importCatalog } from './catalog-export.js';
 import { LiveCatalog, type LiveEvent } from './live-catalog.js';
 import { recordPicture } from './record-picture.js';
 import { type IndexCatalogOptions, indexCatalog } from './reindexing.js';
@@ -204,6 +206,36 @@ describe('indexCatalog', () => {
     expect(catalog.description.model.vectorHash).toBe(models.first.bundle.vectorHash);
     expect(await catalog.store.count()).toBe(3);
     await catalog.close();
+  });
+
+  it('index and import say for whom they wait, at their first step and at their last', async () => {
+    const { folder, directory, rows } = await newData(3);
+    await index(directory, models.first, rows);
+    const catalog = await openCatalog(directory);
+    await exportCatalog(catalog, join(folder, 'export'));
+    await catalog.close();
+    const lock = join(directory, 'locks', 'write.lock');
+    const holder = { process: process.ppid, host: hostname() };
+    const hold = () => writeFileSync(lock, `${holder.process}\n${holder.host}\ntoken\n`);
+    const told: unknown[] = [];
+    const onWait = (one: unknown) => {
+      told.push(one);
+      rmSync(lock);
+    };
+    hold();
+    // Nothing is to be stored: what comes after the counting is the publishing.
+    const startProgress = () => ({ update() {}, stop: hold });
+    expect(await index(directory, models.first, rows, { onWait, startProgress })).toMatchObject({
+      unchanged: 3,
+    });
+    expect(told).toEqual([holder, holder]);
+    hold();
+    const importing = {
+      ...{ folder: join(folder, 'export'), directory, embedder: models.first, onWait },
+      startProgress: () => ({ update: hold, stop() {} }),
+    };
+    expect(await importCatalog(importing)).toMatchObject({ imported: 3 });
+    expect(told).toEqual([holder, holder, holder, holder]);
   });
 
   it('killed in the middle of another model, it is searched as before and goes on from what was stored', async () => {

@@ -77,7 +77,15 @@ const MOST_ROUNDS = 8;
 const REMOVED_AT_A_TIME = 500;
 
 async function index(options: IndexCatalogOptions): Promise<CatalogIndexReport> {
-  const { directory, embedder, data, prune = false, signal, startProgress = silentProgress } = options;
+  const {
+    directory,
+    embedder,
+    data,
+    prune = false,
+    signal,
+    onWait,
+    startProgress = silentProgress,
+  } = options;
   const { bundle } = embedder;
   const before = (await hasCatalog(directory)) ? (await readDescription(directory)).description : undefined;
   if (data === undefined && before === undefined) await readDescription(directory); // says what is missing
@@ -85,7 +93,7 @@ async function index(options: IndexCatalogOptions): Promise<CatalogIndexReport> 
   const { catalog, publish } = await whileWriting(
     directory,
     () => openCatalogForIndexing(directory, bundle, columnsFor(options, before, isOther)),
-    { signal },
+    { signal, onWait },
   );
   const { store } = catalog;
   // Who closes a store that was replaced before must not remove it while it is filled again.
@@ -103,7 +111,7 @@ async function index(options: IndexCatalogOptions): Promise<CatalogIndexReport> 
         await stillInUse();
         return await change();
       },
-      { signal },
+      { signal, onWait },
     );
   try {
     const source = old?.store ?? store;

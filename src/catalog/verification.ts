@@ -97,7 +97,7 @@ export async function verifyCatalog(directory: string, options: VerifyOptions = 
     );
   const { repair = false, signal } = options;
   const problems = new Problems();
-  const description = await findDescription(directory, repair, problems);
+  const description = await findDescription(directory, options, problems);
   if (description === undefined) return { pictures: null, problems: problems.list, isMapStale: false };
   // Says at once, and as what it is, that nothing can be mended here.
   if (repair)
@@ -128,7 +128,7 @@ export async function verifyCatalog(directory: string, options: VerifyOptions = 
       );
       for (const { id } of found.missing) problems.mended('missing-picture', id);
     }
-    await lookAtLeftovers(directory, catalog, repair, problems);
+    await lookAtLeftovers(directory, catalog, options, problems);
   } catch (error) {
     if (signal?.aborted) throw error;
     const advice =
@@ -180,7 +180,7 @@ async function requireFolder(path: string): Promise<void> {
 /** What `catalog.json` says, or the newest copy of it beside vectors where it is broken. */
 async function findDescription(
   directory: string,
-  repair: boolean,
+  { repair = false, signal, onWait }: VerifyOptions,
   problems: Problems,
 ): Promise<CatalogDescription | undefined> {
   const file = join(directory, CATALOG_FILE);
@@ -226,11 +226,15 @@ async function findDescription(
     repair && found !== undefined,
   );
   if (found !== undefined && repair)
-    await whileWriting(directory, async () => {
-      // An indexing run may have made it whole since.
-      const present = await readFile(file, 'utf8').catch(() => '');
-      if (!isDescription(present, file)) await writeDescription(directory, found);
-    });
+    await whileWriting(
+      directory,
+      async () => {
+        // An indexing run may have made it whole since.
+        const present = await readFile(file, 'utf8').catch(() => '');
+        if (!isDescription(present, file)) await writeDescription(directory, found);
+      },
+      { signal, onWait },
+    );
   return found;
 }
 
@@ -407,7 +411,7 @@ async function embedAgain(
 async function lookAtLeftovers(
   directory: string,
   catalog: Catalog,
-  repair: boolean,
+  { repair = false, signal, onWait }: VerifyOptions,
   problems: Problems,
 ): Promise<void> {
   if (
@@ -439,11 +443,15 @@ async function lookAtLeftovers(
     );
   };
   const paths = repair
-    ? await whileWriting(directory, async () => {
-        const found = await unused();
-        for (const path of found) await removeKept(path);
-        return found;
-      })
+    ? await whileWriting(
+        directory,
+        async () => {
+          const found = await unused();
+          for (const path of found) await removeKept(path);
+          return found;
+        },
+        { signal, onWait },
+      )
     : await unused();
   for (const path of paths)
     problems.add('unused-picture', path.slice(path.lastIndexOf(PICTURES_FOLDER)), undefined, repair);

@@ -6,6 +6,7 @@ import { silentProgress, streamProgress } from '../util/index.js';
 import { progressText } from './embed-jobs.js';
 import { interruptible } from './interruption.js';
 import { positiveInteger } from './options.js';
+import { tellWait } from './waiting.js';
 
 interface Options {
   catalog: string;
@@ -51,6 +52,7 @@ async function run(options: Options): Promise<void> {
         embedder,
         stay,
         signal,
+        onWait: tellWait(catalog),
         onProgress: (now) => progress.update(now.done + now.setAside, progressText(now)),
       }),
     ).finally(() => progress.stop());

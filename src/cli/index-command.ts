@@ -83,7 +83,7 @@ export async function indexRows(options: {
       prune,
       startProgress: progress,
       signal,
-      onWait: tellWait(catalog, 'is indexing into'),
+      onWait: tellWait(catalog),
     });
   } finally {
     await embedder.close();

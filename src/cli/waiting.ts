@@ -2,13 +2,10 @@
 import { hostname } from 'node:os';
 import type { LockHolder } from '../util/index.js';
 
-/**
- * @param doing what the other process does
- * @param where the catalogue, or the model bundle
- */
-export function tellWait(where: string, doing = 'writes to'): (holder: LockHolder) => void {
+/** @param where the catalogue, or the model bundle */
+export function tellWait(where: string): (holder: LockHolder) => void {
   return ({ process: other, host }) => {
     const place = host === hostname() ? '' : ` on ${host}`;
-    process.stderr.write(`waiting for process ${other}${place}, which ${doing} ${where}\n`);
+    process.stderr.write(`waiting for process ${other}${place}, which writes to ${where}\n`);
   };
 }

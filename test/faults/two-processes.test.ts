@@ -89,7 +89,7 @@ describe('two processes on one catalogue', { timeout: 180_000 }, () => {
     const first = await stoppedIndexing();
     const second = startSemblance(indexArguments());
     try {
-      await second.said(`waiting for process ${first.child.pid}, which is indexing into ${catalog}\n`);
+      await second.said(`waiting for process ${first.child.pid}, which writes to ${catalog}\n`);
       expect(await search()).toEqual(before);
       expect(await whole()).toBe(tiny.rows.length);
       const out = join(root, `export-${cases}`);

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import PgBoss from 'pg-boss';
 import type { Bundle, Embedder } from '../../bundle/index.js';
 import type { ManifestRow } from '../../data/index.js';
-import { DataError, errorMessage, sha256 } from '../../util/index.js';
+import { DataError, errorMessage, sha256, type WaitOptions } from '../../util/index.js';
 import {
   hasCatalog,
   openCatalog,
@@ -42,11 +42,10 @@ export interface SetAside {
   readonly reason: string;
 }
 
-export interface WorkOptions {
+export interface WorkOptions extends WaitOptions {
   readonly embedder: Embedder;
   /** Stay when there is nothing to do, for jobs to come. Default false: stop when no job is left, nor any at work elsewhere. */
   readonly stay?: boolean;
-  readonly signal?: AbortSignal | undefined;
   /** Told after each job, and while waiting. */
   readonly onProgress?: (progress: JobProgress) => void;
 }
@@ -168,7 +167,7 @@ export class EmbeddingJobs {
    * @throws DataError when the catalogue was made with another model, or the database is gone; what `signal` was aborted
    *   with, after the job in hand was given back.
    */
-  async work({ embedder, stay = false, signal, onProgress }: WorkOptions): Promise<number> {
+  async work({ embedder, stay = false, signal, onWait, onProgress }: WorkOptions): Promise<number> {
     const catalog = await openCatalog(this.#location);
     let embedded = 0;
     try {
@@ -183,19 +182,20 @@ export class EmbeddingJobs {
         signal?.throwIfAborted();
         await this.#boss.expire();
         const job = await this.#next();
-        if (job !== undefined) embedded += await this.#handle(job, catalog.store, embedder, signal);
+        if (job !== undefined)
+          embedded += await this.#handle(job, catalog.store, embedder, { signal, onWait });
         const progress = await this.progress();
         onProgress?.(progress);
         if (job !== undefined) continue;
         if (!stay && progress.waiting + progress.active === 0) break;
         await sleep(POLL_MS, undefined, { signal }).catch(() => {}); // the loop begins with the signal
       }
-      await whileWriting(this.#location, () => catalog.store.flush(), { signal });
+      await whileWriting(this.#location, () => catalog.store.flush(), { signal, onWait });
     } finally {
       await catalog.close();
     }
     if (embedder.bundle.card.calibration !== undefined)
-      await recalibrateCatalog(this.#location, embedder.bundle);
+      await recalibrateCatalog(this.#location, embedder.bundle, { signal, onWait });
     return embedded;
   }
 
@@ -262,7 +262,7 @@ export class EmbeddingJobs {
     job: Job,
     store: Parameters<typeof indexEntries>[0]['store'],
     embedder: Embedder,
-    signal: AbortSignal | undefined,
+    { signal, onWait }: WaitOptions,
   ): Promise<number> {
     const { queue, id, entries } = job;
     const { split, single, poison } = this.#queues;
@@ -285,7 +285,7 @@ export class EmbeddingJobs {
         entries,
         signal,
         flush: false,
-        write: (change) => whileWriting(this.#location, change),
+        write: (change) => whileWriting(this.#location, change, { onWait }),
       });
       await this.#leaveOut(report.failures);
       await this.#boss.complete(queue, id);
