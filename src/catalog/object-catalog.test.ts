@@ -12,7 +12,7 @@ import { LiveCatalog } from './live-catalog.js';
 import { objectCatalogs } from './object-catalog.js';
 import { indexCatalog } from './reindexing.js';
 import { removeRecords } from './removal.js';
-import { connectObjectStorage } from './stores/lancedb.js';
+import { connectObjectStorage } from './stores/lance-connection.js';
 
 let storage: ObjectStorage;
 let root = '';

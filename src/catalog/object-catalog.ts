@@ -14,7 +14,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '@lancedb/lancedb';
 import { DataError, errorMessage, millisecondsSince, presentTime } from '../util/index.js';
 import type { RemoteCatalogs } from './remote-catalog.js';
-import { connectObjectStorage, dropLanceStore, openIfThere, openLanceStore } from './stores/lancedb.js';
+import { connectObjectStorage, openIfThere } from './stores/lance-connection.js';
+import { dropLanceStore, openLanceStore } from './stores/lancedb.js';
 import { objectLocation } from './stores/object-url.js';
 
 export const objectCatalogs: RemoteCatalogs = {

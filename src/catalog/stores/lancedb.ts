@@ -9,7 +9,7 @@
  */
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import { type Connection, connect, Session, type Table } from '@lancedb/lancedb';
+import type { Connection, Table } from '@lancedb/lancedb';
 import { Field, FixedSizeList, Float32, Float64, List, Schema, Utf8 } from 'apache-arrow';
 import { byCodePoint } from '../../granularity/index.js';
 import {
@@ -38,6 +38,7 @@ import {
   type StoredRecord,
   type StoreShape,
 } from '../store.js';
+import { connectLance, connectObjectStorage, openIfThere } from './lance-connection.js';
 import { removeAbandoned, removeUnmade, SyncedFolder } from './lance-files.js';
 import { askedAs, buildPlan, FollowedPlan, readIndexState } from './lance-index.js';
 import { LanceMirror, listsOf } from './lance-mirror.js';
@@ -68,7 +69,7 @@ export async function openLanceStore(
   try {
     if (isObjectUrl(directory)) return await openInObjectStorage(directory, shape, options);
     await makeFolder(directory);
-    const connection = await connectLance(directory);
+    const { connection } = await connectLance(directory);
     const isThere =
       (await connection.tableNames()).includes(TABLE) &&
       !(await removeUnmade(join(directory, `${TABLE}.lance`)));
@@ -98,11 +99,6 @@ export async function openLanceStore(
   }
 }
 
-/** A connection to object storage of which each read asks for the newest version. */
-export async function connectObjectStorage(address: string): Promise<Connection> {
-  return await connectLance(address, { storageOptions: objectStorageOptions() });
-}
-
 /** Removes a store of object storage, whole. */
 export async function dropLanceStore(address: string): Promise<void> {
   const connection = await connectObjectStorage(address);
@@ -115,41 +111,7 @@ export async function dropLanceStore(address: string): Promise<void> {
   }
 }
 
-/** Opens a table of object storage, where not every server lists what there is. @returns `undefined` when there is none */
-export async function openIfThere(connection: Connection, name: string): Promise<Table | undefined> {
-  return await connection.openTable(name).catch((error) => {
-    if (/^Table '.*' was not found/.test(errorMessage(error))) return undefined;
-    throw error;
-  });
-}
-
 // --- internal ---
-
-/** Each read asks for the newest version, so a reader sees what a writer elsewhere has acknowledged. */
-async function connectLance(
-  address: string,
-  options: { readonly storageOptions?: Record<string, string> } = {},
-): Promise<Connection> {
-  const session = new Session(null, BigInt(METADATA_CACHE_BYTES));
-  return await connect(address, { readConsistencyInterval: 0, session, ...options });
-}
-
-/**
- * What Lance keeps of tables' descriptions. Each write makes a new one, of 100 kB for thirty columns, and Lance's own bound
- * of 1 GB let a server that is written to grow for a day.
- */
-const METADATA_CACHE_BYTES = 64_000_000;
-
-/** How object storage is reached. Credentials, region and endpoint LanceDB takes from the `AWS_*` variables itself. */
-function objectStorageOptions(): Record<string, string> {
-  const endpoint = process.env.AWS_ENDPOINT_URL;
-  const region = process.env.AWS_REGION ?? process.env.AWS_DEFAULT_REGION;
-  return {
-    ...(endpoint?.startsWith('http://') ? { allow_http: 'true' } : {}),
-    // Of another's storage nobody asks for a region, and LanceDB would ask the bucket for it.
-    ...(endpoint !== undefined && region === undefined ? { region: 'us-east-1' } : {}),
-  };
-}
 
 async function openInObjectStorage(
   address: string,
