@@ -3,7 +3,6 @@ import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { connect } from '@lancedb/lancedb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { vectorStoreConformance } from '../../../test/conformance/vector-store.js';
 import { Random } from '../../util/index.js';
@@ -306,27 +305,6 @@ describe('lancedb', () => {
       files.filter((name) => !hint(name)).sort(),
     );
     expect(second.filter(hint)).toHaveLength(1);
-    await store.close();
-  });
-
-  it('a scan outlives its version: what is left of it is read as it now is', async () => {
-    const directory = join(root, 'outlived');
-    const store = await openLanceStore(directory, { dimension: 2, columns: ['kind'] });
-    const record = (id: string, kind: string) => ({
-      id,
-      vector: Float32Array.from([1, 0]),
-      fields: { kind: [kind] },
-    });
-    await store.upsert(['a', 'b', 'c', 'd'].map((id) => record(id, 'old')));
-    const scan = store.scan({ batchSize: 1 });
-    const first = await scan.next();
-    await store.upsert([record('b', 'new'), record('e', 'new')]);
-    await store.delete(['c']);
-    const table = await (await connect(directory)).openTable('pictures');
-    await table.optimize({ cleanupOlderThan: new Date(Date.now() + 1000) });
-    const found = [...(first.value ?? [])];
-    for await (const records of scan) found.push(...records);
-    expect(found.map(({ id, fields }) => `${id} ${fields.kind}`)).toEqual(['a old', 'b new', 'd old']);
     await store.close();
   });
 

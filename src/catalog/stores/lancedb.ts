@@ -289,7 +289,8 @@ class LanceStore implements IndexableStore {
     // A handle of its own, held at one version: its row ids stay right whatever is written or compacted meanwhile.
     const table = await this.#connection.openTable(TABLE);
     try {
-      await table.checkout(await table.version());
+      const version = await table.version();
+      await table.checkout(version);
       const query = table.query().select(['id']).withRowId();
       const conditions = [filterSql(filter), after === undefined ? undefined : `id > ${quote(after)}`];
       for (const sql of conditions) if (sql !== undefined) query.where(sql);
@@ -312,7 +313,10 @@ class LanceStore implements IndexableStore {
               .takeRowIds(batch.map(({ row }) => row))
               .select(selected)
               .toArray() as Promise<Row[]>
-          ).catch(() => undefined);
+          ).catch(async (error) => {
+            if (!isMissingFile(error) || (await this.#table.version()) === version) throw error;
+            return undefined;
+          });
         // A scan can take longer than versions are kept: what is left of it is read as it now is.
         isHeld = rows !== undefined;
         rows ??= await this.#rowsOf(
@@ -472,6 +476,11 @@ class LanceStore implements IndexableStore {
 }
 
 type Row = Record<string, unknown>;
+
+/** Whether Lance did not find a file, as is said in a folder ("Not found: …") or by object storage ("… not found: …"). */
+function isMissingFile(error: unknown): boolean {
+  return /\bnot found: /i.test(errorMessage(error));
+}
 
 /** Without a vector where the row has none. */
 function toRecord(row: Row, columns: readonly string[]): StoredRecord {
