@@ -34,7 +34,7 @@ import {
   catalogCalibrationFormat,
   catalogRates,
 } from './catalog-calibration.js';
-import { STORE_PREFIX, sweepStores } from './generations.js';
+import { holdStore, STORE_PREFIX, sweepStores } from './generations.js';
 import { isRemote, remoteCatalogs } from './remote-catalog.js';
 import type { VectorStore } from './store.js';
 import { openLanceStore } from './stores/lancedb.js';
@@ -85,6 +85,35 @@ export interface Catalog {
  */
 export async function openCatalog(directory: string): Promise<Catalog> {
   return await openDescribed(directory, (await readDescription(directory)).description);
+}
+
+/**
+ * As `openCatalog`, for work that takes longer than a moment: until the catalogue is closed, nobody removes the store that
+ * is read, even if the catalogue moves to another model meanwhile.
+ * @returns also the text of the description, see `readDescription`.
+ */
+export async function openHeldCatalog(directory: string): Promise<{ catalog: Catalog; text: string }> {
+  for (;;) {
+    const { description, text } = await readDescription(directory);
+    const lock = await holdStore(directory, description.store);
+    try {
+      // Between the reading and the lock the store may have been replaced and removed.
+      if ((await readDescription(directory)).text === text) {
+        const catalog = await openDescribed(directory, description);
+        const close = async () => {
+          await catalog.close();
+          await lock.release();
+          // Where it was replaced, it may have stayed for this process alone.
+          await sweepStores(directory, { only: description.store }).catch(() => {});
+        };
+        return { catalog: { ...catalog, close }, text };
+      }
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+    await lock.release();
+  }
 }
 
 /**

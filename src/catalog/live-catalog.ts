@@ -11,9 +11,8 @@
  */
 import { type Embedder, openEmbedder } from '../bundle/index.js';
 import type { ModelVariant } from '../onnx/index.js';
-import { DataError, errorMessage, type ProcessLock, stopwatch } from '../util/index.js';
-import { type Catalog, openDescribed, readDescription, whileWriting } from './catalog.js';
-import { holdStore, sweepStores } from './generations.js';
+import { DataError, errorMessage, stopwatch } from '../util/index.js';
+import { type Catalog, openHeldCatalog, readDescription, whileWriting } from './catalog.js';
 import {
   applyChange,
   applyRemoval,
@@ -236,14 +235,9 @@ export class LiveCatalog {
     for (const generation of this.#open) {
       if (generation === this.#current || generation.users > 0 || this.#isClosed) continue;
       this.#open.delete(generation);
-      const store = generation.catalog.description.store;
       const closing: Promise<void> = generation
         .close()
-        .then(async () => {
-          this.#tell({ kind: 'closed', generation: generation.id });
-          if (store !== this.#current.catalog.description.store)
-            await sweepStores(this.directory, { only: store });
-        })
+        .then(() => this.#tell({ kind: 'closed', generation: generation.id }))
         .catch((error) => this.#tell({ kind: 'failed', reason: errorMessage(error) }))
         .finally(() => this.#closing.delete(closing));
       this.#closing.add(closing);
@@ -327,7 +321,6 @@ class OpenGeneration implements Generation {
     readonly embedder: Embedder,
     /** Of `catalog.json`. */
     readonly text: string,
-    readonly lock: ProcessLock,
   ) {
     this.id = catalog.description.model.vectorHash.slice(0, 16);
   }
@@ -340,7 +333,6 @@ class OpenGeneration implements Generation {
     const results = await Promise.allSettled(this.#closers.map((close) => close()));
     await this.catalog.close();
     await this.embedder.close();
-    await this.lock.release();
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 }
@@ -357,14 +349,10 @@ async function warmOrClose(generation: OpenGeneration): Promise<void> {
 async function openGeneration(directory: string, options: LiveCatalogOptions): Promise<OpenGeneration> {
   const { model, threads, batchSize, variant } = options;
   for (let attempt = 0; ; attempt++) {
-    const { description, text } = await readDescription(directory);
-    const lock = await holdStore(directory, description.store);
-    let catalog: Catalog | undefined;
+    const { catalog, text } = await openHeldCatalog(directory);
+    const { description } = catalog;
     let embedder: Embedder | undefined;
     try {
-      // Between the reading and the lock the store may have been replaced and removed.
-      if ((await readDescription(directory)).text !== text) throw new Error('changed');
-      catalog = await openDescribed(directory, description);
       embedder = await openModel(model, description.model, { threads, batchSize, variant });
       if (embedder.bundle.vectorHash !== description.model.vectorHash)
         throw new DataError(
@@ -372,11 +360,10 @@ async function openGeneration(directory: string, options: LiveCatalogOptions): P
             `${embedder.bundle.directory} (${embedder.bundle.vectorHash.slice(0, 12)}…). Index again with that model`,
           { file: directory },
         );
-      return new OpenGeneration(catalog, embedder, text, lock);
+      return new OpenGeneration(catalog, embedder, text);
     } catch (error) {
       await embedder?.close();
-      await catalog?.close();
-      await lock.release();
+      await catalog.close();
       if (attempt >= 3 || (await readDescription(directory)).text === text) throw error;
     }
   }

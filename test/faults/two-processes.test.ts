@@ -7,8 +7,14 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node
 import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { readBundle } from '../../src/bundle/index.js';
-import { LiveCatalog, readDescription, verifyCatalog } from '../../src/catalog/index.js';
+import { openEmbedder, readBundle } from '../../src/bundle/index.js';
+import {
+  LiveCatalog,
+  openCatalogForIndexing,
+  readDescription,
+  sweepStores,
+  verifyCatalog,
+} from '../../src/catalog/index.js';
 import { buildServer } from '../../src/server/index.js';
 import { runMain } from '../support/run-main.js';
 import { writeSmallNetworkBundle } from '../support/small-network-bundle.js';
@@ -189,6 +195,40 @@ describe('two processes on one catalogue', { timeout: 180_000 }, () => {
     }
     expect((await tuning.done).code).toBe(0);
     expect(await exists(plan)).toBe(true);
+  });
+
+  it('tuning keeps the store that it reads, and ends in one line where the catalogue moves to another model', async () => {
+    const holder = spawn('sleep', ['120']);
+    const lock = join(catalog, 'locks', 'write.lock');
+    await mkdir(dirname(lock), { recursive: true });
+    await writeFile(lock, `${holder.pid}\n${hostname()}\ntoken\n`);
+    const { store } = (await readDescription(catalog)).description;
+    const tuning = startSemblance(['catalog', 'tune', '--catalog', catalog, '--quiet']);
+    const waiting = `waiting for process ${holder.pid}, which writes to ${catalog}\n`;
+    try {
+      await tuning.said(waiting);
+      // The holder of the lock moves the catalogue to another model, more than ten minutes ago.
+      const embedder = await openEmbedder(otherModel, { threads: 1 });
+      const moved = await openCatalogForIndexing(catalog, embedder.bundle, { attributes: [] });
+      await moved.publish();
+      await moved.catalog.close();
+      await embedder.close();
+      const file = join(catalog, 'catalog.json');
+      const description = JSON.parse(await readFile(file, 'utf8'));
+      description.previous.retiredAt = '2020-01-01T00:00:00.000Z';
+      await writeFile(file, JSON.stringify(description));
+      expect(await sweepStores(catalog)).toEqual([]);
+      expect(await exists(join(catalog, store))).toBe(true);
+    } finally {
+      holder.kill('SIGKILL');
+    }
+    const { code, stdout, stderr } = await tuning.done;
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr.replace(waiting, '')).toMatch(
+      /^[^\n]*the catalogue moved to another model\. Run it again\n$/,
+    );
+    expect(await exists(join(catalog, store))).toBe(false);
+    expect(await readdir(join(catalog, 'locks'))).toEqual([]);
   });
 
   it('a calibration that comes during an indexing run stays', async () => {

@@ -5,7 +5,7 @@ import {
   FILTER_HELP,
   findNearCopies,
   type NearCopies,
-  openCatalog,
+  openHeldCatalog,
   parseFilter,
 } from '../../catalog/index.js';
 import { runtimeProducts } from '../../evaluation/index.js';
@@ -57,7 +57,7 @@ export function duplicatesCommand(): Command {
 async function run(options: Options): Promise<void> {
   const { threshold, items, limit } = options;
   const startProgress = options.quiet ? silentProgress : streamProgress();
-  const catalog = await openCatalog(options.catalog);
+  const { catalog } = await openHeldCatalog(options.catalog);
   const products = await runtimeProducts(options.threads);
   try {
     const { pairs, total, pictures } = await interruptible(

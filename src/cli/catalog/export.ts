@@ -1,6 +1,6 @@
 /** `semblance catalog export`: a catalogue as a manifest, vectors and pictures. */
 import { Command } from 'commander';
-import { exportCatalog, FILTER_HELP, openCatalog, parseFilter } from '../../catalog/index.js';
+import { exportCatalog, FILTER_HELP, openHeldCatalog, parseFilter } from '../../catalog/index.js';
 import { silentProgress, streamProgress } from '../../util/index.js';
 import { interruptible } from '../interruption.js';
 import { repeated } from '../options.js';
@@ -37,7 +37,7 @@ export function exportCatalogCommand(): Command {
 // --- internal ---
 
 async function run(options: Options): Promise<void> {
-  const catalog = await openCatalog(options.catalog);
+  const { catalog } = await openHeldCatalog(options.catalog);
   try {
     const { pictures, missing } = await interruptible(
       (signal) =>

@@ -1,6 +1,6 @@
 /** `semblance catalog map`: lays a catalogue out in the plane, for the map of the page and `GET /v1/map`. */
 import { Command } from 'commander';
-import { openCatalog, readMapContent, writeMap } from '../../catalog/index.js';
+import { openHeldCatalog, readMapContent, writeMap } from '../../catalog/index.js';
 import { largeEmbeddingMap } from '../../evaluation/index.js';
 import { parseGranularity } from '../../granularity/index.js';
 import {
@@ -58,7 +58,7 @@ export async function makeMap(
   },
 ): Promise<number> {
   const { granularity = parseGranularity('look'), sample, seed, progress, signal } = options;
-  const catalog = await openCatalog(directory);
+  const { catalog } = await openHeldCatalog(directory);
   try {
     const { ids, vectors, fingerprint } = await readMapContent(catalog, granularity, { signal });
     const positions = await largeEmbeddingMap(vectors, catalog.layout.size, {

@@ -5,7 +5,7 @@ import {
   BASE_COLUMNS,
   describePlan,
   isIndexable,
-  openCatalog,
+  openHeldCatalog,
   readDescription,
   TUNING_GRANULARITIES,
   type TuningResult,
@@ -59,7 +59,7 @@ export function tuneCommand(): Command {
 // --- internal ---
 
 async function run(options: Options): Promise<void> {
-  const catalog = await openCatalog(options.catalog);
+  const { catalog } = await openHeldCatalog(options.catalog);
   try {
     const { store, description, layout } = catalog;
     if (!isIndexable(store))
