@@ -27,7 +27,7 @@ export interface Limits {
    * more comes for longer, no more wait than are embedded at a time.
    */
   readonly queuedEmbeddings: number;
-  /** Searches under way at a time; more are answered with 503, and then fewer may be, so that these are quick. Default 32. */
+  /** Searches worked on at a time, at most; fewer where that is quicker. More wait, and are answered with 503 when that takes long. Default 32. */
   readonly searches: number;
   /** Bulk requests at a time; more are answered with 503. Default 4: each may hold 85 MB of pictures. */
   readonly bulks: number;

@@ -75,9 +75,8 @@ export function shedAtDoor(
       pass();
       return;
     }
-    Stay.ask(admission, { request, response, kind: kindOf(request.headers, limits) }, (isIn) =>
-      isIn ? pass() : turnAway(request, response, SEARCHES),
-    );
+    const stay = Stay.open(admission, { request, response, kind: kindOf(request.headers, limits) });
+    stay.ask((isIn) => (isIn ? pass() : turnAway(request, response, SEARCHES)));
   };
   http.removeAllListeners('request');
   const on = (event: 'request' | 'checkContinue', before: (response: ServerResponse) => void) =>

@@ -75,7 +75,7 @@ export function metricsRoutes(server: Server, context: ServerContext): void {
     help: 'Searches that may be under way at a time',
     registers: [registry],
     collect() {
-      this.set(Math.floor(context.admission.limit));
+      this.set(context.admission.limit);
     },
   });
   new Counter({

@@ -80,11 +80,13 @@ export function shedEarly(server: Server, context: ServerContext): void {
     const bytes = bodyBytes(request.headers, limits.pictureBytes);
     if (hasPicture(bytes) && WITH_MODEL.has(operation)) queue.requireRoom();
     if (bytes > 0) held.hold(request, bytes);
-    // Searches that came by a connection have a place from the door (`door.ts`).
-    if (!SEARCHES.has(operation) || Stay.of(request.raw) !== undefined) return;
-    const options = { request: request.raw, response: reply.raw, kind: kindOf(request.headers, limits) };
-    const isIn = await new Promise<boolean>((resolve) => Stay.ask(admission, options, resolve));
-    if (!isIn) throw tooBusy(`${admission.underWay} searches are under way`);
+    // What came by a connection has a place from the door (`door.ts`).
+    if (SEARCHES.has(operation) && Stay.of(request.raw) === undefined)
+      Stay.open(admission, {
+        request: request.raw,
+        response: reply.raw,
+        kind: kindOf(request.headers, limits),
+      });
   });
   server.addHook('preHandler', async (request) => Stay.of(request.raw)?.begin());
   // The work is done by then: a client that is slow to read its answer keeps nobody else from searching.

@@ -22,32 +22,36 @@ export class Stay {
   }
 
   /**
-   * Asks for a place until the response is over.
-   * @param kind requests that take alike
-   * @param answer called once, unless the client goes away before: whether it has one
+   * Of a request, until its response is over. It has no place yet.
+   * @param options.kind requests that take alike
    */
-  static ask(
+  static open(
     admission: Admission,
     options: { readonly request: IncomingMessage; readonly response: ServerResponse; readonly kind: string },
-    answer: (isIn: boolean) => void,
-  ): void {
+  ): Stay {
     const stay = new Stay(admission, options.kind);
+    stays.set(options.request, stay);
     options.response.once('close', () => stay.end('failed'));
-    stay.#ask((isIn) => {
-      if (isIn) {
-        stays.set(options.request, stay);
-        stay.#arrival = setTimeout(() => stay.#giveUp(), ARRIVAL_MS);
-      }
-      answer(isIn);
-    });
+    return stay;
   }
 
-  /** Of a request that was let in. */
+  /** Of a request that has one. */
   static of(request: IncomingMessage): Stay | undefined {
     return stays.get(request);
   }
 
-  /** The body is there. @throws HttpError `too-busy` */
+  /**
+   * Asks for a place, which is lent until the body should be there.
+   * @param answer called once, unless the client goes away before: whether it has one
+   */
+  ask(answer: (isIn: boolean) => void): void {
+    this.#ask((isIn) => {
+      if (isIn) this.#arrival = setTimeout(() => this.#giveUp(), ARRIVAL_MS);
+      answer(isIn);
+    });
+  }
+
+  /** The body is there: asks for a place where it has none. @throws HttpError `too-busy` */
   async begin(): Promise<void> {
     clearTimeout(this.#arrival);
     if (this.#isOver) return;
