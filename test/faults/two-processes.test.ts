@@ -2,7 +2,7 @@
  * Two processes on one catalogue or one model bundle, real ones: the second writer waits and says for whom, readers go on, and what either was
  * acknowledged is there in the end.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -78,6 +78,14 @@ async function stoppedIndexing(model?: string): Promise<Started> {
     }
   }
   return started;
+}
+
+/** Takes a lock in the name of a process that does nothing else: killed, it has left the lock behind. */
+async function holdLock(file: string): Promise<ChildProcess> {
+  const holder = spawn('sleep', ['120']);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, `${holder.pid}\n${hostname()}\ntoken\n`);
+  return holder;
 }
 
 const search = async () => {
@@ -164,9 +172,7 @@ describe('two processes on one catalogue', { timeout: 180_000 }, () => {
   });
 
   it('a write waits for one that takes long, says for whom after two seconds, and goes on when that is gone', async () => {
-    const holder = spawn('sleep', ['60']);
-    await runMain('catalog', 'verify', '--catalog', catalog, '--repair', '--quiet'); // makes the folder of the locks
-    await writeFile(join(catalog, 'locks', 'write.lock'), `${holder.pid}\n${hostname()}\ntoken\n`);
+    const holder = await holdLock(join(catalog, 'locks', 'write.lock'));
     const id = tiny.rows[0]?.relativePath as string;
     const removing = startSemblance(['catalog', 'remove', '--catalog', catalog, id, '--yes', '--quiet']);
     try {
@@ -180,10 +186,7 @@ describe('two processes on one catalogue', { timeout: 180_000 }, () => {
   });
 
   it('tuning builds no index while another process writes', async () => {
-    const holder = spawn('sleep', ['120']);
-    const lock = join(catalog, 'locks', 'write.lock');
-    await mkdir(dirname(lock), { recursive: true });
-    await writeFile(lock, `${holder.pid}\n${hostname()}\ntoken\n`);
+    const holder = await holdLock(join(catalog, 'locks', 'write.lock'));
     const { store } = (await readDescription(catalog)).description;
     const plan = join(catalog, store, 'index-plan.json');
     const tuning = startSemblance(['catalog', 'tune', '--catalog', catalog, '--quiet']);
@@ -198,10 +201,7 @@ describe('two processes on one catalogue', { timeout: 180_000 }, () => {
   });
 
   it('tuning keeps the store that it reads, and ends in one line where the catalogue moves to another model', async () => {
-    const holder = spawn('sleep', ['120']);
-    const lock = join(catalog, 'locks', 'write.lock');
-    await mkdir(dirname(lock), { recursive: true });
-    await writeFile(lock, `${holder.pid}\n${hostname()}\ntoken\n`);
+    const holder = await holdLock(join(catalog, 'locks', 'write.lock'));
     const { store } = (await readDescription(catalog)).description;
     const tuning = startSemblance(['catalog', 'tune', '--catalog', catalog, '--quiet']);
     const waiting = `waiting for process ${holder.pid}, which writes to ${catalog}\n`;
@@ -259,8 +259,7 @@ it('two processes that change one model bundle take turns, and neither undoes th
   timeout: 180_000,
 }, async () => {
   const model = await writeSmallNetworkBundle(await mkdtemp(join(root, 'bundle-')));
-  const holder = spawn('sleep', ['120']);
-  await writeFile(join(dirname(model), '.network.lock'), `${holder.pid}\n${hostname()}\ntoken\n`);
+  const holder = await holdLock(join(dirname(model), '.network.lock'));
   const changes = [
     startSemblance(['export', '--model', model, '--fp16', '--quiet']),
     startSemblance([...['calibrate', '--model', model, '--data', manifest], '--split', 'test', '--quiet']),
